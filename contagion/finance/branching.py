@@ -1,0 +1,144 @@
+"""Marks that remember what moved them, and the weighted generation of a failure.
+
+A mark is a price with running sums over its own increments: G weighs each increment by the generation of the
+failure or shock behind it, X keeps those that have no failure behind them, and one sum per channel says which
+force moved it. A failure's weighted generation is then a ratio of differences of two marks, at no cost per
+account and per tick, and it hardly depends on how finely a shock or a sale was cut into steps.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from contagion.units import PPM
+
+
+class Mark(NamedTuple):
+    """A price (10^-9 currency), the event that made it, and what has moved it so far.
+
+    generations : G, sum of increment times weighted generation; exogenous : X, sum of increments without a
+    failure behind them; channels : increments by channel, so that their sum is price minus first price.
+    """
+
+    price: int
+    event: int
+    generations: float
+    exogenous: int
+    channels: tuple[int, ...]
+
+
+class Exposure(NamedTuple):
+    """A quantity at stake (any unit, negative for a debt), its mark at opening and its mark at the failure."""
+
+    quantity: float
+    opened: Mark
+    now: Mark
+
+
+def first_mark(price: int, event: int, channels: int) -> Mark:
+    """Return the mark of a price that nothing has moved yet.
+
+    >>> first_mark(100, 0, 2)
+    Mark(price=100, event=0, generations=0.0, exogenous=0, channels=(0, 0))
+    """
+    return Mark(price, event, 0.0, 0, (0,) * channels)
+
+
+def moved(mark: Mark, price: int, event: int, channel: int, generation: float, exogenous: bool) -> Mark:
+    """Return the mark after one increment through one channel.
+
+    >>> moved(first_mark(100, 0, 2), 90, 7, 1, 2.0, False)
+    Mark(price=90, event=7, generations=-20.0, exogenous=0, channels=(0, -10))
+    """
+    delta = price - mark.price
+    channels = list(mark.channels)
+    channels[channel] += delta
+    return Mark(
+        price,
+        event,
+        mark.generations + delta * generation,
+        mark.exogenous + (delta if exogenous else 0),
+        tuple(channels),
+    )
+
+
+def followed(old: Mark, price: int, event: int, sources: Sequence[tuple[Mark, Mark, int]]) -> Mark:
+    """Return the mark of a reader (an oracle, an index) whose price has followed one or more other marks.
+
+    sources : (mark at the last reading, mark now, weight in ppm). The sources' increments, weighted, explain
+    the reader's own one: a cap or a rounding leaves a share of them, taken alike from G, X and every channel.
+    """
+    delta = price - old.price
+    raw = sum((now.price - before.price) * weight for before, now, weight in sources)
+    if not raw:
+        channels = list(old.channels)
+        channels[0] += delta
+        return old._replace(price=price, event=event, channels=tuple(channels))
+    share = delta / raw
+    generations = sum((now.generations - before.generations) * w for before, now, w in sources)
+    exogenous = sum((now.exogenous - before.exogenous) * w for before, now, w in sources)
+    parts = [
+        round(share * sum((now.channels[c] - before.channels[c]) * w for before, now, w in sources))
+        for c in range(len(old.channels))
+    ]
+    largest = max(range(len(parts)), key=lambda c: abs(parts[c]))
+    parts[largest] += delta - sum(parts)
+    return Mark(
+        price,
+        event,
+        old.generations + generations * share,
+        old.exogenous + round(exogenous * share),
+        tuple(a + b for a, b in zip(old.channels, parts, strict=True)),
+    )
+
+
+def averaged(marks: Sequence[tuple[Mark, int]], event: int) -> Mark:
+    """Return the mean of marks, each with a weight (a duration, say); integers are rounded down.
+
+    >>> averaged([(first_mark(100, 0, 1), 3), (first_mark(60, 0, 1), 1)], 5).price
+    90
+    """
+    total = sum(weight for _, weight in marks)
+    return Mark(
+        sum(mark.price * weight for mark, weight in marks) // total,
+        event,
+        sum(mark.generations * weight for mark, weight in marks) / total,
+        sum(mark.exogenous * weight for mark, weight in marks) // total,
+        tuple(
+            sum(mark.channels[c] * weight for mark, weight in marks) // total
+            for c in range(len(marks[0][0].channels))
+        ),
+    )
+
+
+def weighted_generation(
+    exposures: Iterable[Exposure],
+    direct: Iterable[tuple[float, float, bool]] = (),
+    highest: float | None = None,
+) -> tuple[float, float]:
+    """Return (weighted generation, exogenous share) of a failure.
+
+    exposures : what the failed held, with opening and present marks; direct : (loss, generation of the failed
+    counterparty, loss is exogenous). Both ratios are clipped to the adverse range: the mean generation lies
+    between 0 and `highest`, the share between 0 and 1. A failure without any adverse move is (1, 1).
+
+    >>> a = first_mark(100, 0, 2)
+    >>> b = moved(a, 90, 1, 0, 0.0, True)
+    >>> c = moved(b, 70, 2, 1, 1.0, False)
+    >>> [round(x, 4) for x in weighted_generation([Exposure(3, a, c)])]
+    [1.6667, 0.3333]
+    """
+    loss = depth = exogenous = 0.0
+    for quantity, opened, now in exposures:
+        loss += quantity * (now.price - opened.price)
+        depth += quantity * (now.generations - opened.generations)
+        exogenous += quantity * (now.exogenous - opened.exogenous)
+    for lost, generation, outside in direct:
+        loss -= lost
+        depth -= lost * generation
+        exogenous -= lost if outside else 0.0
+    if loss >= 0.0:
+        return 1.0, 1.0
+    mean = max(depth / loss, 0.0)
+    if highest is not None:
+        mean = min(mean, highest)
+    return 1.0 + mean, min(max(exogenous / loss, 0.0), 1.0)

@@ -1,0 +1,100 @@
+"""Leverage: recursive loans, what a fall of the collateral does to them, and what they earn.
+
+A loop deposits, borrows against the deposit and deposits again, so collateral is a geometric sum of the
+equity. Debt stays when collateral falls: losses land on the equity, and leverage rises as it shrinks. The
+sums are textbook algebra; for leverage that moves with prices see Adrian and Shin, "Liquidity and leverage"
+(2010).
+"""
+
+from bisect import bisect_left
+from math import inf
+
+ROUNDS_LIMIT = 2**62
+
+
+def loop_collateral(equity: float, ltv: float, rounds: int) -> float:
+    """Return the collateral of a recursive loan after `rounds` re-deposits.
+
+    equity : initial capital, same unit as the result; ltv : loan-to-value in [0, 1).
+    The geometric sum equity * (1 - ltv**(rounds + 1)) / (1 - ltv). ValueError outside these ranges.
+
+    >>> round(loop_collateral(100_000, 0.8, 5))
+    368928
+    """
+    return equity * loop_leverage(ltv, rounds)
+
+
+def loop_debt(equity: float, ltv: float, rounds: int) -> float:
+    """Return the debt of a recursive loan after `rounds` re-deposits, in the unit of `equity`.
+
+    >>> round(loop_debt(100_000, 0.8, 5))
+    268928
+    """
+    return loop_collateral(equity, ltv, rounds) - equity
+
+
+def loop_leverage(ltv: float, rounds: int) -> float:
+    """Return collateral over equity of a recursive loan after `rounds` re-deposits.
+
+    ltv : loan-to-value in [0, 1). ValueError outside these ranges.
+
+    >>> round(loop_leverage(0.8, 5), 5)
+    3.68928
+    """
+    if not 0 <= ltv < 1 or rounds < 0:
+        raise ValueError(f"no loop of {rounds} rounds at a loan-to-value of {ltv}")
+    return float((1 - ltv ** (rounds + 1)) / (1 - ltv))
+
+
+def loop_rounds(ltv: float, target_leverage: float) -> int:
+    """Return the fewest re-deposits that reach a leverage.
+
+    ValueError for a target of 1/(1-ltv) or more, the limit of the loop.
+
+    >>> loop_rounds(0.8, 3.5)
+    5
+    """
+    if target_leverage >= loop_leverage(ltv, ROUNDS_LIMIT):
+        raise ValueError(f"no loop at a loan-to-value of {ltv} reaches a leverage of {target_leverage}")
+    return bisect_left(range(ROUNDS_LIMIT), target_leverage, key=lambda rounds: loop_leverage(ltv, rounds))
+
+
+def wipe_out_drop(leverage: float) -> float:
+    """Return the fraction by which collateral must fall to leave no equity.
+
+    >>> round(wipe_out_drop(3.68928), 6)
+    0.271056
+    """
+    return 1 / leverage
+
+
+def liquidation_drop(collateral: float, debt: float, threshold: float) -> float:
+    """Return the fraction by which collateral must fall for the health factor to be 1.
+
+    threshold : liquidation threshold in (0, 1]. Negative when the position is already below 1.
+
+    >>> round(liquidation_drop(368_928, 268_928, 0.825), 6)
+    0.116431
+    """
+    return 1 - debt / (threshold * collateral)
+
+
+def leverage_after_drop(leverage: float, drop: float) -> float:
+    """Return assets over equity once assets have fallen by `drop`, debt unchanged; infinite when insolvent.
+
+    drop : fraction, up to 1; a rise is negative.
+
+    >>> leverage_after_drop(2, 0.25), leverage_after_drop(2, 0.5)
+    (3.0, inf)
+    """
+    equity = 1 - leverage * drop
+    return leverage * (1 - drop) / equity if equity > 0 else inf
+
+
+def carry(leverage: float, yield_rate: float, borrow_rate: float) -> float:
+    """Return the annual return on equity: yield on all collateral less interest on the borrowed part.
+
+    >>> round(carry(3, 0.12, 0.08), 6)
+    0.2
+    """
+    return leverage * yield_rate - (leverage - 1) * borrow_rate

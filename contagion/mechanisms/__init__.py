@@ -1,0 +1,1 @@
+"""One file a kind of node: parameters, state, and processes. No mechanism imports another."""

@@ -1,0 +1,158 @@
+"""A market as a law: a price, and how far a trade of a given size moves it.
+
+For stylised and classical models: linear, square-root, exponential and logarithmic impact (formula sheet
+PI-01). The outside takes the other side at the average price of the walk, and the move is permanent. Where a
+`prices` edge brings the asset's reference price, the market re-quotes in proportion to it.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from contagion.finance import impact
+from contagion.log import Channel
+from contagion.params import AssetName, Positive, Share
+from contagion.params import Params as Parameters
+from contagion.ports import Feed, Mechanism, Process, Trade
+from contagion.simulation import Simulation
+from contagion.units import PPM, PRICE_DECIMALS, PRICE_SCALE, to_ppm, to_units
+
+
+class Impact:
+    """A market for one asset against one numeraire, the outside being the counterparty."""
+
+    class Params(Parameters):
+        """`depth` in tokens (exponential: price falls by 63% when sold; linear: to zero); square root: Y·σ·√(Q/V)."""
+
+        asset: AssetName
+        numeraire: AssetName
+        price: Positive | None = None
+        law: Literal["linear", "square_root", "exponential", "log"] = "exponential"
+        depth: Positive = Decimal(1_000_000)
+        volume: Positive = Decimal(1_000_000)
+        volatility: Positive = Decimal("0.04")
+        y: Positive = Decimal(1)
+        curvature: Positive = Decimal(3)
+        fee: Share = Decimal(0)
+
+    opens = 1
+    reacts: ClassVar[bool] = False
+
+    def __init__(self, sim: Simulation, node: int, params: "Impact.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self.asset, self.numeraire = sim.assets[params.asset], sim.assets[params.numeraire]
+        self._fee = to_ppm(params.fee)
+        self.feeds: dict[int, Feed] = {}
+
+    def open(self) -> None:
+        """Quote the stated price, else the asset's reference price."""
+        stated = self.params.price
+        price = to_units(stated, PRICE_DECIMALS) if stated else self.sim.reference_price(self.asset)
+        self.feeds[self.asset] = self.sim.feed(self.node, self.asset, price)
+
+    def processes(self) -> Iterable[Process]:
+        """Return the re-quoting to the reference price."""
+        yield self._follow()
+
+    def assets(self) -> tuple[int, ...]:
+        """Return the asset and its numeraire."""
+        return (self.asset, self.numeraire)
+
+    def quote(self, sold: int, quantity: int, bought: int) -> int:
+        """Return what selling `quantity` would bring at the average price of the walk."""
+        gross = self._walk(sold, quantity)[0]
+        return gross - gross * self._fee // PPM
+
+    def trade(
+        self, holder: int, sold: int, quantity: int, bought: int, *, cause: int, channel: int, member: int = -1
+    ) -> Trade:
+        """Sell `quantity` to the outside at once; Refused when the holder cannot deliver it."""
+        sim, own = self.sim, () if member < 0 else (member,)
+        gross, price = self._walk(sold, quantity)
+        received = gross - gross * self._fee // PPM
+        world = sim.world
+        event = sim.transact(
+            "trade",
+            self.node,
+            (holder, sold, -quantity, *own),
+            (world, sold, quantity),
+            (world, bought, -received),
+            (holder, bought, received, *own),
+            cause=cause,
+            channel=channel,
+            asset=sold,
+            market=self.node,
+            quantity=quantity,
+            price=price,
+            value=received,
+        )
+        self.feeds[self.asset].move(price, event, channel)
+        return Trade(event, received)
+
+    def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
+        """Return how much to sell so that the price of `sold` falls to `ratio_ppm` of today's."""
+        low, high = 0, 1
+        while (1 - self._fall(high)[0]) * PPM > ratio_ppm and high < 1 << 60:
+            high *= 2
+        while high - low > max(low // 1_000_000, 1):
+            middle = (low + high) // 2
+            low, high = (
+                (middle, high) if (1 - self._fall(middle)[0]) * PPM > ratio_ppm else (low, middle)
+            )
+        return high
+
+    def _walk(self, sold: int, quantity: int) -> tuple[int, int]:
+        """Return (received, price afterwards)."""
+        price, one = self.feeds[self.asset].mark.price, self._scale(self.asset)
+        cash = self._scale(self.numeraire)
+        quote = self.sim.reference_price(self.numeraire)
+        if sold == self.asset:
+            fall, slippage = self._fall(quantity)
+            received = int(quantity * price * cash // (one * quote) * (1 - slippage))
+            return received, max(int(price * (1 - fall)), 1)
+        bought = self._bought(quantity * one * quote / (price * cash))
+        fall, _ = self._fall(int(bought))
+        return int(bought), int(price * (1 + fall))
+
+    def _bought(self, at_price: float) -> float:
+        """Return how many units the cash that buys `at_price` of them without impact buys with it."""
+        low, high = 0.0, at_price
+        for _ in range(64):
+            middle = (low + high) / 2
+            low, high = (
+                (middle, high) if middle * (1 + self._fall(int(middle))[1]) <= at_price else (low, middle)
+            )
+        return low
+
+    def _fall(self, quantity: int) -> tuple[float, float]:
+        """Return (relative price fall, average shortfall) of a sale of base units."""
+        p, tokens = self.params, quantity / self._scale(self.asset)
+        if p.law == "linear":
+            kappa = 1 / float(p.depth)
+            return impact.linear_impact(tokens, kappa), impact.linear_slippage(tokens, kappa)
+        if p.law == "square_root":
+            facts = (float(p.volume), float(p.volatility), float(p.y))
+            return impact.square_root_impact(tokens, *facts), impact.square_root_slippage(tokens, *facts)
+        if p.law == "log":
+            kappa, b = 1 / float(p.depth), float(p.curvature)
+            return impact.log_impact(tokens, kappa, b), impact.log_slippage(tokens, kappa, b)
+        depth = float(p.depth)
+        return impact.exponential_impact(tokens, depth), impact.exponential_slippage(tokens, depth)
+
+    def _scale(self, asset: int) -> int:
+        return int(10 ** self.sim.ledger.assets[asset].decimals)
+
+    def _follow(self) -> Process:
+        sim, inbox, feed = self.sim, self.sim.inbox(), self.feeds[self.asset]
+        last = {f.market: f.mark for f in sim.subscribe(self.node, asset=self.asset, inbox=inbox)}
+        while True:
+            yield inbox.wait()
+            for cause, tick in inbox.take():
+                before, last[tick.market] = last[tick.market], tick.mark
+                price = feed.mark.price * tick.mark.price // before.price
+                event = sim.record("quote", self.node, cause=cause, asset=self.asset, price=price)
+                weight = (price - feed.mark.price) * PPM // ((tick.mark.price - before.price) or PRICE_SCALE)
+                feed.follow(price, event, [(before, tick.mark, weight)])
+
+
+MECHANISM: type[Mechanism] = Impact

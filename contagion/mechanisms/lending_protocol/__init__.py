@@ -1,0 +1,428 @@
+"""An overcollateralised lending protocol with the rules of Aave v3.3.
+
+Depositors supply, borrowers pledge and borrow, rates follow utilisation, and a position whose health factor
+falls below 1 may be liquidated by whoever repays its debt: at most half of it while the health factor is above
+0.95 and both sides are worth $2,000 (else all of it), for collateral worth a bonus more, of which the protocol
+keeps a fee; a rest below $1,000 is refused; debt without any collateral left is bad debt, written off at once.
+
+One check, at most once a block: (1) read the oracle answers that have arrived, in their order; (2) find who is
+in breach after the last of them and, for each, the first answer from which it has been in breach: its cause;
+(3) log one `call` per cause, and offer the positions to the liquidators. The protocol itself sells nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import numpy as np
+
+from contagion.errors import Misfit
+from contagion.finance import lending
+from contagion.finance.branching import Exposure, Mark
+from contagion.ledger import Leg, Refused
+from contagion.log import CLOCK, Channel
+from contagion.mechanisms.lending_protocol.cohort import Cohort
+from contagion.mechanisms.lending_protocol.reserve import Reserve, ReserveParams
+from contagion.params import AssetName, Duration, Params, Share
+from contagion.ports import BORROWERS, CREDITORS, Call, Mechanism, Offer, Position, Process, Seizure, Signal
+from contagion.simulation import Simulation
+from contagion.units import PPM, PRICE_DECIMALS, to_ppm
+
+_SCALE = 12
+
+
+class LendingProtocol:
+    """Reserves, positions and the check of their health."""
+
+    class Params(Params):
+        """`close_factor` is the part of the debt that one liquidation may repay while health is above .95."""
+
+        reserves: dict[AssetName, ReserveParams]
+        block_time: Duration = 12_000_000
+        close_factor: Share = Decimal("0.5")
+        full_below: Share = Decimal("0.95")
+        partial_minimum: int = 2_000
+        dust: int = 1_000
+
+    opens = 4
+    reacts: ClassVar[bool] = True
+
+    def __init__(self, sim: Simulation, node: int, params: "LendingProtocol.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self.calls, self.liquidity = Signal(sim.env), Signal(sim.env)
+        self.reserves = {
+            sim.assets[name]: Reserve(sim, node, name, reserve) for name, reserve in params.reserves.items()
+        }
+        self._inbox = sim.inbox()
+        self._marks: dict[int, Mark] = {}
+        self._first_marks: dict[int, Mark] = {}
+        self._opened: dict[tuple[Position, int], Mark] = {}
+        self._cohorts: list[Cohort] = []
+        self._plain: list[Position] = []
+        self._breached: dict[Position, int] = {}
+        self._called: set[Position] = set()
+        self._one = 10 ** (_SCALE + PRICE_DECIMALS)
+
+    def open(self) -> None:
+        """Read the oracles and take what suppliers have deposited (their `claims` edges)."""
+        sim = self.sim
+        feeds = sim.subscribe(self.node, inbox=self._inbox)
+        for asset, reserve in self.reserves.items():
+            reserve.open()
+            found = [feed for feed in feeds if feed.asset == asset]
+            if len(found) != 1:
+                name = sim.ledger.assets[asset].name
+                what = f"{len(found)} prices edges bring {name!r} here: the protocol reads one per reserve"
+                raise Misfit(("nodes", sim.network.names[self.node], "reserves", name), what)
+            self._marks[asset] = self._first_marks[asset] = found[0].mark
+        for link in sim.links(self.node, CREDITORS):
+            name = link.attributes["asset"]
+            asset = sim.assets.get(name, -1)
+            if asset not in self.reserves:
+                raise Misfit(("edges", link.edge), f"the protocol has no reserve of {name!r} to owe")
+            amount = sim.units(asset, link.attributes["quantity"])
+            self.open_position(Position(link.peer.node, -1), asset, amount, "collateral")
+
+    def processes(self) -> Iterable[Process]:
+        """Return the check of health; refuse to start with anybody in breach."""
+        sim = self.sim
+        for peer in sim.peers(self.node, BORROWERS):
+            self._add_cohorts(peer.node)
+        for position in self._in_breach(set(self.reserves)):
+            who = sim.network.names[position.holder]
+            raise Misfit(
+                ("nodes", who),
+                f"is not at rest: health factor {self.health(position):.4f} at the start; "
+                "give it less debt or more collateral",
+            )
+        yield self._watch()
+
+    # Positions
+
+    def open_position(self, position: Position, asset: int, amount: Any, side: str) -> None:
+        """Post a deposit or a debt that exists at the start, the outside being the other side of the cash."""
+        sim, node, reserve = self.sim, self.node, self._reserve(asset, position)
+        total = int(np.sum(amount))
+        own: tuple[Any, ...] = (position.holder, reserve.supply if side == "collateral" else reserve.debt)
+        members = (np.arange(len(amount)),) if isinstance(amount, np.ndarray) else ()
+        if side == "collateral":
+            legs: tuple[Leg, ...] = (
+                (sim.world, asset, -total), (node, asset, total), (node, reserve.supply, -total),
+                (*own, amount, *members),
+            )  # fmt: skip
+        else:
+            if not reserve.params.borrowable:
+                raise Misfit(("nodes", sim.network.names[node], "reserves"), f"{self._name(asset)} is not lent")
+            legs = (
+                (node, asset, -total), (sim.world, asset, total), (*own, -amount, *members),
+                (node, reserve.debt, total),
+            )  # fmt: skip
+        try:
+            sim.transact("opening", position.holder, *legs, cause=CLOCK, asset=asset, quantity=total)
+        except Refused as refusal:
+            raise Misfit(("nodes", sim.network.names[position.holder]), f"cannot open: {refusal}") from None
+
+    def add_members(self, position: Position, collateral: int, debt: int, count: int) -> None:
+        """Give a population a column per claim, one row a member."""
+        for claim in (self._reserve(collateral, position).supply, self._reserve(debt, position).debt):
+            self.sim.ledger.add_members(position.holder, claim, count)
+
+    def collateral_of(self, position: Position, asset: int) -> int:
+        """Return what a position has deposited."""
+        reserve = self.reserves[asset]
+        return reserve.supplied(self.sim.ledger.balance(position.holder, reserve.supply, position.member))
+
+    def debt_of(self, position: Position, asset: int) -> int:
+        """Return what a position owes, interest included."""
+        reserve = self.reserves[asset]
+        return reserve.indebted(-self.sim.ledger.balance(position.holder, reserve.debt, position.member))
+
+    def health(self, position: Position) -> float:
+        """Return the health factor at the last prices read; infinite without debt."""
+        weighted, debt = self._sides(position)
+        return lending.health_factor(weighted / PPM, debt)
+
+    def borrow_rate(self, asset: int) -> float:
+        """Return the annual rate that borrowers of an asset pay now."""
+        return self.reserves[asset].borrow_rate()
+
+    def price(self, asset: int) -> int:
+        """Return the price (10^-9) at which this protocol values an asset."""
+        return self._marks[asset].price
+
+    def threshold_ppm(self, asset: int) -> int:
+        """Return the liquidation threshold of an asset."""
+        return self.reserves[asset].threshold
+
+    def available(self, asset: int) -> int:
+        """Return the liquidity left in a reserve."""
+        return self.reserves[asset].cash()
+
+    def supply(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Deposit and return the event; Refused when the holder does not have it."""
+        reserve, own = self._reserve(asset, position), _member(position)
+        reserve.accrue()
+        units = reserve.supply_units(amount)
+        event = self._move("supply", position, asset, amount, cause,
+            (position.holder, asset, -amount, *own), (self.node, asset, amount),
+            (self.node, reserve.supply, -units), (position.holder, reserve.supply, units, *own))  # fmt: skip
+        self._remember(position, asset)
+        self.liquidity.fire(event)
+        return event
+
+    def withdraw(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Take a deposit out and return the event; Refused when unhealthy afterwards or not liquid."""
+        reserve, own = self._reserve(asset, position), _member(position)
+        reserve.accrue()
+        if amount > reserve.cash():
+            raise Refused(f"{self._name(asset)} is lent out: {reserve.cash()} of {amount} base units are left")
+        weighted, debt = self._sides(position)
+        if debt and lending.is_liquidatable(weighted - amount * self._unit(asset) * reserve.threshold, debt):
+            raise Refused(f"a withdrawal of {amount} {self._name(asset)} would leave the position unhealthy")
+        units = reserve.supply_units(amount, up=True)
+        return self._move("withdrawal", position, asset, amount, cause,
+            (position.holder, reserve.supply, -units, *own), (self.node, reserve.supply, units),
+            (self.node, asset, -amount), (position.holder, asset, amount, *own))  # fmt: skip
+
+    def borrow(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Borrow and return the event; Refused beyond the loan-to-value or the liquidity left."""
+        reserve, own = self._reserve(asset, position), _member(position)
+        reserve.accrue()
+        limit = sum(self.collateral_of(position, a) * self._unit(a) * to_ppm(r.params.ltv)
+                    for a, r in self.reserves.items())  # fmt: skip
+        if (self._sides(position)[1] + amount * self._unit(asset)) * PPM > limit:
+            raise Refused(f"{amount} base units of {self._name(asset)} are beyond the loan-to-value")
+        units = reserve.debt_units(amount)
+        event = self._move("borrow", position, asset, amount, cause,
+            (self.node, asset, -amount), (position.holder, asset, amount, *own),
+            (position.holder, reserve.debt, -units, *own), (self.node, reserve.debt, units))  # fmt: skip
+        self._remember(position, asset)
+        return event
+
+    def repay(
+        self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None
+    ) -> int:
+        """Pay a debt back, at most all of it, and return the event; `payer` pays for somebody else."""
+        reserve, own = self._reserve(asset, position), _member(position)
+        reserve.accrue()
+        amount, units = self._payback(reserve, position, amount)
+        payer_leg = (position.holder, asset, -amount, *own) if payer is None else (payer, asset, -amount)
+        event = self._move("repayment", position, asset, amount, cause,
+            payer_leg, (self.node, asset, amount),
+            (position.holder, reserve.debt, units, *own), (self.node, reserve.debt, -units))  # fmt: skip
+        self.liquidity.fire(event)
+        return event
+
+    # Liquidation
+
+    def offer(self, position: Position, collateral: int | None = None) -> Offer | None:
+        """Return the terms of a liquidation of the largest collateral (or a stated one) and the largest debt."""
+        deposits = {a: self.collateral_of(position, a) for a, r in self.reserves.items() if r.threshold}
+        debts = {a: self.debt_of(position, a) for a in self.reserves}
+        seized = collateral if collateral is not None else max(deposits, key=lambda a: deposits[a] * self._unit(a))
+        repaid = max(debts, key=lambda a: debts[a] * self._unit(a))
+        weighted, debt = self._sides(position)
+        if not lending.is_liquidatable(weighted, debt) or not deposits[seized]:
+            return None
+        debt_unit, p = self._unit(repaid), self.params
+        factor = lending.close_factor_ppm(
+            weighted, debt, deposits[seized] * self._unit(seized), debts[repaid] * debt_unit, self._one,
+            to_ppm(p.close_factor), threshold_ppm=to_ppm(p.full_below), minimum=p.partial_minimum,
+        )  # fmt: skip
+        largest = min(debts[repaid], debt * factor // (PPM * debt_unit))
+        reserve = self.reserves[seized]
+        return Offer(
+            seized, repaid, largest, deposits[seized], self._unit(seized), debt_unit, reserve.bonus, reserve.fee,
+            self.params.dust * self._one,
+        )  # fmt: skip
+
+    def liquidate(self, position: Position, offer: Offer, repay: int, liquidator: int, *, cause: int) -> Seizure:
+        """Repay a debt and seize collateral; Refused when healthy, dusty, illiquid or not affordable."""
+        pledged, owed = self.reserves[offer.collateral], self.reserves[offer.debt]
+        pledged.accrue()
+        owed.accrue()
+        terms = self.offer(position, offer.collateral)
+        if terms is None:
+            raise Refused("the position is healthy")
+        deal = lending.liquidation(
+            min(repay, terms.largest), terms.deposited, terms.debt_unit, terms.collateral_unit, terms.bonus_ppm,
+            terms.fee_ppm,
+        )  # fmt: skip
+        self._refuse_dust(position, terms, deal)
+        received = deal.seized - deal.protocol_fee
+        if received > pledged.cash():
+            raise Refused(f"{self._name(offer.collateral)} is lent out and cannot be seized")
+        repaid, debt_units = self._payback(owed, position, deal.repay)
+        held = self.sim.ledger.balance(position.holder, pledged.supply, position.member)
+        everything = deal.seized == terms.deposited
+        units = held if everything else min(held, pledged.supply_units(deal.seized, up=True))
+        own, holder, node = _member(position), position.holder, self.node
+        event = self.sim.transact(
+            "liquidation", holder,
+            (liquidator, offer.debt, -repaid), (node, offer.debt, repaid),
+            (holder, owed.debt, debt_units, *own), (node, owed.debt, -debt_units),
+            (holder, pledged.supply, -units, *own), (node, pledged.supply, units),
+            (node, offer.collateral, -received), (liquidator, offer.collateral, received),
+            cause=cause, member=position.member, channel=Channel.LENDING_LIQUIDATION, asset=offer.collateral,
+            market=node, quantity=deal.seized, price=self._marks[offer.collateral].price,
+            value=self._value(deal.seized * terms.collateral_unit), exposures=self._exposures(position),
+        )  # fmt: skip
+        self._write_off(position, event)
+        self.liquidity.fire(event)
+        return Seizure(event, repaid, received)
+
+    def _refuse_dust(self, position: Position, terms: Offer, deal: lending.Liquidation) -> None:
+        debt_left = self.debt_of(position, terms.debt) - deal.repay
+        left = (debt_left * terms.debt_unit, (terms.deposited - deal.seized) * terms.collateral_unit)
+        if min(left) > 0 and lending.leaves_dust(*left, self._one, self.params.dust):
+            raise Refused(f"a rest worth less than {self.params.dust} would be left")
+
+
+    def _write_off(self, position: Position, event: int) -> None:
+        """Realise the bad debt of a position that has no collateral left (Aave v3.3: the deficit is burnt)."""
+        if self._sides(position)[0] > 0:
+            return
+        for asset, reserve in self.reserves.items():
+            units = -self.sim.ledger.balance(position.holder, reserve.debt, position.member)
+            if units:
+                amount = reserve.indebted(units)
+                self.sim.transact(
+                    "bad-debt", self.node,
+                    (position.holder, reserve.debt, units, *_member(position)), (self.node, reserve.debt, -units),
+                    cause=event, member=position.member, channel=Channel.CREDIT, asset=asset, market=self.node,
+                    quantity=amount, value=self._value(amount * self._unit(asset)),
+                )  # fmt: skip
+
+    # The check of health
+
+    def _watch(self) -> Process:
+        sim, block = self.sim, self.params.block_time
+        while True:
+            yield self._inbox.wait()
+            if block:
+                yield sim.pause(block - sim.env.now % block)
+            self._read()
+
+    def _read(self) -> None:
+        for cause, tick in self._inbox.take():
+            if tick.asset not in self.reserves:
+                continue
+            self._marks[tick.asset] = tick.mark
+            breaching = self._in_breach({tick.asset})
+            for position in breaching:
+                self._breached.setdefault(position, cause)
+            for position in [p for p in self._breached if p not in breaching]:
+                if lending.is_liquidatable(*self._sides(position)):
+                    continue
+                del self._breached[position]
+                self._called.discard(position)
+        self._call()
+
+    def _call(self) -> None:
+        causes: dict[int, list[Position]] = defaultdict(list)
+        for position, cause in self._breached.items():
+            if position not in self._called:
+                causes[cause].append(position)
+        for cause, positions in sorted(causes.items()):
+            positions.sort(key=lambda position: (self.health(position), position))
+            event = self.sim.record("call", self.node, cause=cause, market=self.node, quantity=len(positions))
+            self._called.update(positions)
+            self.calls.fire(event, (self.node, [Call(position, event) for position in positions]))
+
+    def _in_breach(self, assets: set[int]) -> dict[Position, None]:
+        """Return the positions in breach that hold or owe one of the assets, plain holders first."""
+        found: dict[Position, None] = {}
+        for position in self._plain:
+            if lending.is_liquidatable(*self._sides(position)):
+                found[position] = None
+        for cohort in self._cohorts:
+            pair = (cohort.collateral.asset, cohort.debt.asset)
+            if assets.isdisjoint(pair):
+                continue
+            indebted = []
+            for member in cohort.suspects(*(self._unit(asset) for asset in pair)):
+                position = Position(cohort.holder, member)
+                weighted, debt = self._sides(position)
+                if debt:
+                    indebted.append(member)
+                if lending.is_liquidatable(weighted, debt):
+                    found[position] = None
+            cohort.keep(indebted)
+        return found
+
+    def _add_cohorts(self, holder: int) -> None:
+        columns = {asset for (owner, asset) in self.sim.ledger.members if owner == holder}
+        pledged = [r for r in self.reserves.values() if r.supply in columns]
+        owed = [r for r in self.reserves.values() if r.debt in columns]
+        if not columns:
+            self._plain.append(Position(holder, -1))
+        elif pledged and owed:
+            assert len(pledged) == len(owed) == 1, "a population has one collateral and one debt here"
+            self._cohorts.append(Cohort(holder, pledged[0], owed[0]))
+
+    # Small parts
+
+    def _sides(self, position: Position) -> tuple[int, int]:
+        """Return (collateral value times threshold in ppm, debt value), exact."""
+        balance, weighted, debt = self.sim.ledger.balance, 0, 0
+        for asset, reserve in self.reserves.items():
+            if units := balance(position.holder, reserve.supply, position.member):
+                weighted += reserve.supplied(units) * self._unit(asset) * reserve.threshold
+            if units := balance(position.holder, reserve.debt, position.member):
+                debt += reserve.indebted(-units) * self._unit(asset)
+        return weighted, debt
+
+    def _exposures(self, position: Position) -> list[Exposure]:
+        exposures = []
+        for asset in self.reserves:
+            amount = self.collateral_of(position, asset) - self.debt_of(position, asset)
+            if amount:
+                quantity = amount / 10 ** self.sim.ledger.assets[asset].decimals
+                opened = self._opened.get((position, asset), self._first_marks[asset])
+                exposures.append(Exposure(quantity, opened, self._marks[asset]))
+        return exposures
+
+    def _payback(self, reserve: Reserve, position: Position, amount: int) -> tuple[int, int]:
+        """Return (amount, debt claims burnt): everything when the amount covers the debt."""
+        units = -self.sim.ledger.balance(position.holder, reserve.debt, position.member)
+        owed = reserve.indebted(units)
+        if amount >= owed:
+            return owed, units
+        return amount, reserve.debt_units(amount, up=False)
+
+    def _move(self, kind: str, position: Position, asset: int, amount: int, cause: int, *legs: Leg) -> int:
+        return self.sim.transact(
+            kind, position.holder, *legs, cause=cause, member=position.member, asset=asset, market=self.node,
+            quantity=amount,
+        )  # fmt: skip
+
+    def _remember(self, position: Position, asset: int) -> None:
+        if self.sim.env.now:
+            self._opened.setdefault((position, asset), self._marks[asset])
+
+    def _reserve(self, asset: int, position: Position) -> Reserve:
+        if asset not in self.reserves:
+            raise Misfit(
+                ("nodes", self.sim.network.names[position.holder]),
+                f"{self.sim.network.names[self.node]} has no reserve of {self._name(asset)}",
+            )
+        return self.reserves[asset]
+
+    def _unit(self, asset: int) -> int:
+        """Return the value of one base unit in 10^-21 of the currency, as this protocol's oracle has it."""
+        return int(self._marks[asset].price * 10 ** (_SCALE - self.sim.ledger.assets[asset].decimals))
+
+    def _value(self, scaled: int) -> int:
+        """Return a value in base units of the currency."""
+        return int(scaled * 10**self.sim.currency_decimals // self._one)
+
+    def _name(self, asset: int) -> str:
+        return self.sim.ledger.assets[asset].name
+
+
+def _member(position: Position) -> tuple[int, ...]:
+    return () if position.member < 0 else (position.member,)
+
+
+MECHANISM: type[Mechanism] = LendingProtocol

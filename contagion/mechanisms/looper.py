@@ -1,0 +1,192 @@
+"""A recursive loan: deposit, borrow, buy more of the collateral, deposit again.
+
+Opening runs the loop through the lender, borrow by borrow, at the lender's own prices; the position exists
+before the run starts, so the purchases are made from the outside and move no market. n re-deposits at a
+loan-to-value λ make the collateral e(1-λ^(n+1))/(1-λ); a target leverage stops the loop where it is reached.
+
+Unwinding. When its health, as the lender sees it, falls below `unwind_below` (and is still above 1), it
+repays in one transaction with a flash loan: sell collateral at a market, repay with what that brings, so that
+the health becomes `unwind_to`. It does nothing when the sale would leave it less healthy than before.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from contagion.errors import Misfit
+from contagion.finance.branching import Exposure
+from contagion.finance.leverage import carry
+from contagion.finance.lending import repay_to_health
+from contagion.ledger import Refused
+from contagion.log import CLOCK, Channel
+from contagion.params import AssetName, Duration, Positive, Rate, Share
+from contagion.params import Params as Parameters
+from contagion.ports import LENDERS, VENUES, Mechanism, Position, Process, Tick
+from contagion.simulation import Simulation
+from contagion.units import PPM, to_ppm
+
+_ROUNDS_LIMIT = 500
+
+
+class Looper:
+    """Equity, loop, and a rule for the way out."""
+
+    class Params(Parameters):
+        """`equity` in tokens of the collateral; `rounds` re-deposits at `ltv`, or `target_leverage`."""
+
+        collateral: AssetName
+        debt: AssetName
+        equity: Positive
+        ltv: Share
+        rounds: int | None = Field(default=None, ge=0, le=_ROUNDS_LIMIT)
+        target_leverage: Positive | None = None
+        yield_rate: Rate = Decimal(0)
+        unwind_below: Positive | None = None
+        unwind_to: Positive = Decimal("1.02")
+        latency: Duration = 0
+
+        @model_validator(mode="after")
+        def _one_goal(self) -> Self:
+            if (self.rounds is None) == (self.target_leverage is None):
+                raise ValueError("state either 'rounds' or 'target_leverage'")
+            if self.target_leverage is not None and self.target_leverage * (1 - self.ltv) >= 1:
+                raise ValueError(f"a leverage of {self.target_leverage} needs an ltv above {1 - 1 / self.target_leverage:.4f}")
+            if self.unwind_below is not None and self.unwind_below >= self.unwind_to:
+                raise ValueError("'unwind_to' must lie above 'unwind_below'")
+            return self
+
+    opens = 5
+    reacts: ClassVar[bool] = True
+
+    def __init__(self, sim: Simulation, node: int, params: "Looper.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self.collateral, self.debt = sim.assets[params.collateral], sim.assets[params.debt]
+        self.position = Position(node, -1)
+
+    def open(self) -> None:
+        """Run the loop and log what it is expected to earn."""
+        sim, name = self.sim, self.sim.network.names[self.node]
+        lenders = sim.peers(self.node, LENDERS)
+        if not lenders:
+            self._lender = None
+            return
+        self._lender = lenders[0]
+        equity = sim.units(self.collateral, self.params.equity)
+        self._from_outside(self.collateral, equity)
+        try:
+            self._loop(equity)
+        except Refused as refusal:
+            raise Misfit(("nodes", name), f"cannot loop: {refusal}") from None
+        self._log_carry(CLOCK)
+
+    def processes(self) -> Iterable[Process]:
+        """Return the watch over the position's health, where there is a rule for it."""
+        if self.params.unwind_below is not None and self._lender is not None:
+            yield self._watch()
+
+    def leverage(self) -> float:
+        """Return collateral over equity at the lender's prices; infinite when the equity is gone."""
+        assert self._lender is not None
+        collateral = self._value(self._lender.collateral_of(self.position, self.collateral), self.collateral)
+        debt = self._value(self._lender.debt_of(self.position, self.debt), self.debt)
+        return collateral / (collateral - debt) if collateral > debt else float("inf")
+
+    def _loop(self, equity: int) -> None:
+        """Deposit, and re-deposit what the last deposit lets it borrow, until the goal."""
+        lender, params = self._lender, self.params
+        assert lender is not None
+        lender.supply(self.position, self.collateral, equity, cause=CLOCK)
+        goal = int(equity * params.target_leverage) if params.target_leverage else 1 << 62
+        rounds = _ROUNDS_LIMIT if params.rounds is None else params.rounds
+        deposited, last = equity, equity
+        for _ in range(rounds):
+            step = min(last * to_ppm(params.ltv) // PPM, goal - deposited)
+            loan = self._convert(step, self.collateral, self.debt)
+            if loan <= 0:
+                break
+            lender.borrow(self.position, self.debt, loan, cause=CLOCK)
+            last = self._convert(loan, self.debt, self.collateral)
+            self._from_outside(self.collateral, last, self.debt, loan)
+            lender.supply(self.position, self.collateral, last, cause=CLOCK)
+            deposited += last
+
+    def _from_outside(self, asset: int, amount: int, paid: int | None = None, price: int = 0) -> None:
+        legs = [(self.sim.world, asset, -amount), (self.node, asset, amount)]
+        if paid is not None:
+            legs += [(self.node, paid, -price), (self.sim.world, paid, price)]
+        self.sim.transact("opening", self.node, *legs, cause=CLOCK, asset=asset, quantity=amount)
+
+    def _convert(self, amount: int, sold: int, bought: int) -> int:
+        """Return what an amount is worth in another asset, at the lender's prices, rounded down."""
+        assert self._lender is not None
+        decimals = self.sim.ledger.assets
+        numerator = amount * self._lender.price(sold) * 10 ** decimals[bought].decimals
+        return int(numerator // (self._lender.price(bought) * 10 ** decimals[sold].decimals))
+
+    def _value(self, amount: int, asset: int) -> float:
+        assert self._lender is not None
+        return amount * self._lender.price(asset) / 10 ** self.sim.ledger.assets[asset].decimals
+
+    def _log_carry(self, cause: int) -> None:
+        """Log the annual return on equity that the loop earns at today's rates, in ppm (as `quantity`)."""
+        lender = self._lender
+        assert lender is not None
+        if (leverage := self.leverage()) < float("inf"):
+            rate = carry(leverage, float(self.params.yield_rate), lender.borrow_rate(self.debt))
+            self.sim.record("carry", self.node, cause=cause, asset=self.collateral, quantity=round(rate * PPM))
+
+    def _watch(self) -> Process:
+        sim, inbox = self.sim, self.sim.inbox()
+        self._opened = {(f.market, f.asset): f.mark for f in sim.subscribe(self.node, inbox=inbox)}
+        assert self._lender is not None and self.params.unwind_below is not None
+        floor = float(self.params.unwind_below)
+        while True:
+            yield inbox.wait()
+            if self.params.latency:
+                yield sim.pause(self.params.latency)
+            causes = inbox.take()
+            health = self._lender.health(self.position)
+            if causes and 1.0 <= health < floor:
+                self._unwind(causes[0].cause, causes[0].content)
+
+    def _unwind(self, cause: int, tick: Tick) -> None:
+        """Sell collateral and repay, by flash loan, up to the target health."""
+        sim, lender = self.sim, self._lender
+        assert lender is not None
+        venues = [v for v in sim.peers(self.node, VENUES) if {self.collateral, self.debt} <= set(v.assets())]
+        deposited, owed = lender.collateral_of(self.position, self.collateral), lender.debt_of(self.position, self.debt)
+        threshold, target = lender.threshold_ppm(self.collateral) / PPM, float(self.params.unwind_to)
+        worth = self._value(deposited, self.collateral), self._value(owed, self.debt)
+        part = repay_to_health(*worth, threshold, 0.0, target) / worth[1]
+        sold = min(self._convert(int(owed * min(part, 1.0)), self.debt, self.collateral), deposited)
+        offers = [(v.quote(self.collateral, sold, self.debt), -v.node, v) for v in venues]
+        proceeds, _, venue = max(offers, key=lambda o: o[:2], default=(0, 0, None))
+        proceeds = min(proceeds, owed)
+        left = self._value(deposited - sold, self.collateral) * threshold
+        healthier = left * worth[1] > worth[0] * threshold * self._value(owed - proceeds, self.debt)
+        if venue is None or not healthier or left < self._value(owed - proceeds, self.debt) or (
+            lender.available(self.collateral) < sold
+        ):  # fmt: skip
+            sim.record("unwind-refused", self.node, cause=cause, asset=self.collateral, quantity=sold)
+            return
+        opened = self._opened.get((tick.market, tick.asset), tick.mark)
+        event = sim.record(
+            "forced-unwind", self.node, cause=cause, asset=self.collateral, market=venue.node, quantity=sold,
+            channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=[Exposure(1.0, opened, tick.mark)],
+        )  # fmt: skip
+        self._flash(event, proceeds)
+        event = lender.repay(self.position, self.debt, proceeds, cause=event)
+        event = lender.withdraw(self.position, self.collateral, sold, cause=event)
+        event, _ = venue.trade(
+            self.node, self.collateral, sold, self.debt, cause=event, channel=Channel.LOOP_UNWINDING
+        )
+        self._flash(event, -proceeds)
+
+    def _flash(self, cause: int, amount: int) -> None:
+        legs = ((self.sim.world, self.debt, -amount), (self.node, self.debt, amount))
+        self.sim.transact("flash-loan", self.node, *legs, cause=cause, asset=self.debt, quantity=amount)
+
+
+MECHANISM: type[Mechanism] = Looper

@@ -1,0 +1,89 @@
+"""A crowd of borrowers: one node, N members as arrays.
+
+Each member pledges one asset and owes another at the lender of its `borrows` edge. Sizes are lognormal (or,
+with `tail`, Pareto) and scaled so that the collateral adds up to the stated total; health factors are a floor
+plus a lognormal distance. All draws come from the node's own stream and are rounded to base units before
+anything is decided with them. Members do nothing by themselves: the lender liquidates them.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from contagion.errors import Misfit
+from contagion.params import AssetName, Positive
+from contagion.params import Params as Parameters
+from contagion.ports import LENDERS, Mechanism, Position, Process
+from contagion.simulation import Simulation
+from contagion.units import PPM
+
+
+class Population:
+    """N borrowers with one collateral and one debt each."""
+
+    class Params(Parameters):
+        """`total` collateral in tokens; `spread` and `health_spread` are standard deviations of logarithms."""
+
+        count: int = Field(ge=1, le=10_000_000)
+        collateral: AssetName
+        debt: AssetName
+        total: Positive
+        spread: Positive = Decimal("1.5")
+        tail: Positive | None = None
+        health_floor: Positive = Decimal("1.02")
+        health_median: Positive = Decimal("1.6")
+        health_spread: Positive = Decimal(1)
+
+    opens = 5
+    reacts: ClassVar[bool] = False
+
+    def __init__(self, sim: Simulation, node: int, params: "Population.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self.collateral, self.debt = sim.assets[params.collateral], sim.assets[params.debt]
+
+    def open(self) -> None:
+        """Draw the members and open their positions at the lender."""
+        sim, name = self.sim, self.sim.network.names[self.node]
+        if self.params.health_median <= self.params.health_floor:
+            raise Misfit(("nodes", name, "health_median"), "must lie above 'health_floor'")
+        for lender in sim.peers(self.node, LENDERS)[:1]:
+            rng = sim.rng(name)
+            deposits = self._sizes(rng)
+            worth = lender.price(self.collateral) / lender.price(self.debt)
+            worth *= 10.0 ** (self._decimals(self.debt) - self._decimals(self.collateral))
+            threshold = lender.threshold_ppm(self.collateral) / PPM
+            debts = np.floor(deposits * (worth * threshold) / self._healths(rng)).astype(np.int64)
+            everybody = Position(self.node, -1)
+            lender.add_members(everybody, self.collateral, self.debt, self.params.count)
+            lender.open_position(everybody, self.collateral, deposits, "collateral")
+            lender.open_position(everybody, self.debt, debts, "debt")
+
+    def processes(self) -> Iterable[Process]:
+        """Return nothing: borrowers who would act are `looper` or `account` nodes."""
+        return ()
+
+    def _sizes(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        p = self.params
+        if p.tail is not None:
+            raw = rng.pareto(float(p.tail), p.count) + 1.0
+        else:
+            raw = rng.lognormal(0.0, float(p.spread), p.count)
+        total = self.sim.units(self.collateral, p.total)
+        units = np.floor(raw * (total / float(raw.sum()))).astype(np.int64)
+        units[int(np.argmax(units))] += total - int(units.sum())
+        return units
+
+    def _healths(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        p = self.params
+        floor, distance = float(p.health_floor), float(p.health_median - p.health_floor)
+        return np.round(floor + distance * rng.lognormal(0.0, float(p.health_spread), p.count), 6)
+
+    def _decimals(self, asset: int) -> int:
+        return self.sim.ledger.assets[asset].decimals
+
+
+MECHANISM: type[Mechanism] = Population

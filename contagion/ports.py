@@ -1,0 +1,333 @@
+"""How nodes reach each other: signals in time, price feeds, and the ports that mechanisms serve.
+
+A signal is a broadcast. Whoever listens does so over an edge, and hears of an event when the edge's latency
+has passed: the inbox at the far end keeps what has arrived until its owner reads it, so that a mechanism that
+was busy misses nothing and an engine that polls reads its marks in order. What arrives is what was true when
+it was sent; nobody sees a neighbour's state earlier than the edge allows.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
+import simpy
+
+from contagion.finance.branching import Mark, first_mark, followed, moved
+from contagion.log import Channel, EventLog
+
+Process = Generator[simpy.Event, Any, None]
+T = TypeVar("T")
+
+
+class Message(NamedTuple):
+    """What an inbox holds: the id of the event that fired, and what the sender said with it."""
+
+    cause: int
+    content: Any
+
+
+class Inbox:
+    """The listening end of one or more edges: messages in the order of their events, oldest first."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._messages: list[Message] = []
+        self._waiting: simpy.Event | None = None
+
+    def wait(self) -> simpy.Event:
+        """Return an event that succeeds with a cause as soon as there is a message to take."""
+        event = simpy.Event(self._env)
+        if self._messages:
+            event.succeed(self._messages[0].cause)
+        else:
+            self._waiting = event
+        return event
+
+    def take(self) -> list[Message]:
+        """Return what has arrived since the last call, by event id, and forget it."""
+        messages, self._messages = self._messages, []
+        if len(messages) > 1:
+            messages.sort(key=lambda message: message.cause)
+        return messages
+
+    def deliver(self, message: Message) -> None:
+        """Put a message in and wake the owner."""
+        self._messages.append(message)
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.succeed(message.cause)
+
+    def arrive(self, event: simpy.Event) -> None:
+        """Deliver the message that a SimPy event carries."""
+        self.deliver(event.value)
+
+
+class Signal:
+    """A broadcast that re-arms itself and carries the id of the event that fired it.
+
+    >>> env = simpy.Environment()
+    >>> signal, inbox = Signal(env), Inbox(env)
+    >>> signal.reach(inbox, latency_us=5)
+    >>> signal.fire(3)
+    >>> env.run(); env.now, inbox.take()
+    (5, [Message(cause=3, content=None)])
+    """
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._listeners: list[tuple[Inbox, int]] = []
+
+    def reach(self, inbox: Inbox, latency_us: int = 0) -> None:
+        """Let an inbox hear this signal, `latency_us` after it fires."""
+        self._listeners.append((inbox, latency_us))
+
+    def fire(self, cause: int, content: Any = None) -> None:
+        """Tell every listener of an event."""
+        if not self._listeners:
+            return
+        message = Message(cause, content)
+        for inbox, latency_us in self._listeners:
+            if latency_us:
+                event = simpy.Event(self._env)
+                event._ok, event._value = True, message
+                event.callbacks.append(inbox.arrive)  # type: ignore[union-attr]
+                self._env.schedule(event, delay=latency_us)
+            else:
+                inbox.deliver(message)
+
+
+class Tick(NamedTuple):
+    """What a feed says when it changes: its market, its asset, its new mark and when that was made."""
+
+    market: int
+    asset: int
+    mark: Mark
+    time_us: int
+
+
+class Feed:
+    """A price that others mark to, with the running sums that explain it (`finance.branching`)."""
+
+    def __init__(self, env: simpy.Environment, log: EventLog, market: int, asset: int, price: int) -> None:
+        self.market, self.asset = market, asset
+        self.mark = first_mark(price, 0, len(Channel))
+        self.opened = self.mark
+        self.changed = Signal(env)
+        self._env, self._log = env, log
+        log.prices.append(0, 0, price, 0, 0, 0, market, 0)
+
+    def move(self, price: int, event: int, channel: int, depth: tuple[int, int] = (0, 0)) -> None:
+        """Set the price that an event made through one channel, log it and tell who listens."""
+        if price == self.mark.price:
+            return
+        log = self._log
+        old, self.mark = self.mark, moved(
+            self.mark,
+            price,
+            event,
+            channel,
+            log.weighted_generation(event),
+            log.is_exogenous(event),
+        )
+        log.prices.append(
+            event, self._env.now, price, price - old.price, depth[0], depth[1], self.market, channel
+        )
+        self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
+
+    def follow(self, price: int, event: int, sources: list[tuple[Mark, Mark, int]]) -> None:
+        """Set the price of a reader from its sources' (mark last read, mark now, weight in ppm)."""
+        old, self.mark = self.mark, followed(self.mark, price, event, sources)
+        running = old.price
+        for channel, (before, now) in enumerate(zip(old.channels, self.mark.channels, strict=True)):
+            if now != before:
+                running += now - before
+                self._log.prices.append(
+                    event, self._env.now, running, now - before, 0, 0, self.market, channel
+                )
+        self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
+
+
+@dataclass(frozen=True)
+class Port(Generic[T]):
+    """What a node finds at the far end of its edges of one role: `way` is 'out' or 'in'."""
+
+    role: str
+    way: str
+
+
+class Link(NamedTuple, Generic[T]):
+    """A peer at the far end of an edge, with the edge's name, latency and attributes."""
+
+    peer: T
+    edge: str
+    latency_us: int
+    attributes: Any
+
+
+class Mechanism(Protocol):
+    """A node's behaviour: parameters, state and SimPy processes.
+
+    opens : the rank of its opening (assets 0, markets 1 and 2, oracles 3, lenders 4, borrowers 5, others 6);
+    reacts : whether its processes are switched off in the frozen twin.
+    """
+
+    Params: ClassVar[Any]
+    opens: int
+    reacts: ClassVar[bool]
+    node: int
+
+    def open(self) -> None:
+        """Post what the node brings to time 0."""
+
+    def processes(self) -> Iterable[Process]:
+        """Return the generators that run from time 0."""
+
+
+class PriceSource(Protocol):
+    """A node whose prices others read, one feed an asset."""
+
+    node: int
+    feeds: dict[int, Feed]
+
+
+class Trade(NamedTuple):
+    """A fill: its event and what the seller received."""
+
+    event: int
+    received: int
+
+
+class Venue(Protocol):
+    """A market that swaps one asset for another at the depth that is there."""
+
+    node: int
+    feeds: dict[int, Feed]
+
+    def assets(self) -> tuple[int, ...]:
+        """Return the assets that trade here; every pair of them is a market."""
+
+    def quote(self, sold: int, quantity: int, bought: int) -> int:
+        """Return what selling `quantity` would bring now; nothing changes."""
+
+    def trade(self, holder: int, sold: int, quantity: int, bought: int, *, cause: int, channel: int) -> Trade:
+        """Sell `quantity` at once and return the fill; Refused when the holder cannot deliver."""
+
+    def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
+        """Return how much of an asset to sell so that its price becomes `ratio_ppm` of today's."""
+
+
+class Position(NamedTuple):
+    """An account at a lender: a holder, and its member where the holder is a population (else -1)."""
+
+    holder: int
+    member: int
+
+
+class Seizure(NamedTuple):
+    """A liquidation that happened: its event, the debt repaid, the collateral the liquidator received."""
+
+    event: int
+    repaid: int
+    received: int
+
+
+class Call(NamedTuple):
+    """A position open to liquidation, and the event that found it."""
+
+    position: Position
+    cause: int
+
+
+class Lender(Protocol):
+    """A protocol that lends against collateral; amounts are base units of the asset."""
+
+    node: int
+    calls: Signal
+    liquidity: Signal
+
+    def open_position(self, position: Position, asset: int, amount: Any, side: str) -> None:
+        """Post a `collateral` or `debt` that exists at the start; arrays where the holder is a population."""
+
+    def add_members(self, position: Position, collateral: int, debt: int, count: int) -> None:
+        """Give a population a column per claim, one row a member."""
+
+    def collateral_of(self, position: Position, asset: int) -> int:
+        """Return what a position has deposited."""
+
+    def debt_of(self, position: Position, asset: int) -> int:
+        """Return what a position owes, interest included."""
+
+    def health(self, position: Position) -> float:
+        """Return the health factor at the last prices read; infinite without debt."""
+
+    def borrow_rate(self, asset: int) -> float:
+        """Return the annual rate that borrowers of an asset pay now."""
+
+    def price(self, asset: int) -> int:
+        """Return the price (10^-9) at which this protocol values an asset."""
+
+    def threshold_ppm(self, asset: int) -> int:
+        """Return the liquidation threshold of an asset."""
+
+    def supply(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Deposit and return the event."""
+
+    def borrow(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Borrow and return the event; Refused beyond the loan-to-value or the liquidity left."""
+
+    def available(self, asset: int) -> int:
+        """Return the liquidity left in a reserve."""
+
+    def withdraw(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Take a deposit out and return the event; Refused when unhealthy afterwards or not liquid."""
+
+    def repay(self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None) -> int:
+        """Pay a debt back, at most all of it, and return the event."""
+
+    def offer(self, position: Position) -> "Offer | None":
+        """Return what a liquidator may do with a position now, None when it is healthy."""
+
+    def liquidate(self, position: Position, offer: "Offer", repay: int, liquidator: int, *, cause: int) -> Seizure:
+        """Repay a debt and seize collateral; Refused when the terms do not allow it."""
+
+
+class Offer(NamedTuple):
+    """The terms of a liquidation: which collateral and debt, at most how much, and what a repayment seizes.
+
+    bonus_ppm : on top of the repayment's worth; fee_ppm : the protocol's part of that bonus.
+    """
+
+    collateral: int
+    debt: int
+    largest: int
+    deposited: int
+    collateral_unit: int
+    debt_unit: int
+    bonus_ppm: int
+    fee_ppm: int
+    smallest_rest: int
+
+
+class Issuer(Protocol):
+    """Who issues a token and takes it back."""
+
+    node: int
+    asset: int
+    payout: int
+
+    def redeemable(self, quantity: int) -> int:
+        """Return what a redemption of `quantity` would pay, 0 when it would be refused."""
+
+    def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
+        """Ask for redemption and return the event; the money follows after the settlement delay."""
+
+
+FEEDS: Port[PriceSource] = Port("prices", "in")
+VENUES: Port[Venue] = Port("trades", "out")
+LENDERS: Port[Lender] = Port("borrows", "out")
+BORROWERS: Port[Mechanism] = Port("lends", "out")
+CALLERS: Port[Lender] = Port("liquidations", "in")
+ISSUERS: Port[Issuer] = Port("redeems", "in")
+DEBTORS: Port[Mechanism] = Port("claims", "in")
+CREDITORS: Port[Mechanism] = Port("claims", "out")
+HOLDINGS: Port[Mechanism] = Port("holds", "in")
