@@ -42,8 +42,10 @@ class Simulation:
         twin: str = "base",
         shuffle_ties: bool = False,
         row_budget: int | None = None,
+        currency_decimals: int = 6,
     ) -> None:
         self.network, self.ledger, self.seed, self.twin = network, ledger, seed, twin
+        self.currency_decimals = currency_decimals
         self.env = simpy.Environment()
         self.log = EventLog(row_budget)
         self.mechanisms: list[Mechanism] = []

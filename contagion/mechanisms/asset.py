@@ -56,10 +56,9 @@ class Asset:
         if self.params.peg is not None:
             yield self._watch_peg()
 
-    def reprice(self, ratio_ppm: int, event: int, channel: int = Channel.EXOGENOUS) -> None:
-        """Scale the reference price, as a shock does."""
-        feed = self.feeds[self.asset]
-        feed.move(feed.mark.price * ratio_ppm // PPM, event, channel)
+    def reprice(self, price: int, event: int) -> None:
+        """Set the reference price, as a shock does."""
+        self.feeds[self.asset].move(price, event, Channel.EXOGENOUS)
 
     def _grow(self) -> Process:
         sim, feed = self.sim, self.feeds[self.asset]

@@ -1,0 +1,262 @@
+"""From an exposure graph to a simulation at rest, and from a finished simulation to a run.
+
+Whether the graph came from a file or was built with NetworkX makes no difference here: the same checks, the
+same network, the same opening. Opening goes by rank: assets quote, then markets, oracles, lenders, borrowers.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from pydantic import ValidationError
+
+from contagion import graph as schema
+from contagion.errors import BadInput, Misfit, Problem, closest
+from contagion.ledger import Asset, Ledger, Refused
+from contagion.log import CLOCK
+from contagion.network import Network
+from contagion.params import explain, plain
+from contagion.ports import Feed
+from contagion.run import Books, Run
+from contagion.shocks import SHOCKS
+from contagion.simulation import Simulation
+from contagion.source import dotted
+
+ENTRY_POINTS = "contagion.mechanisms"
+
+
+def check_graph(graph: nx.MultiDiGraph, *, allow_code: bool = False) -> list[schema.Finding]:
+    """Return everything wrong with a graph, its mechanisms' parameters and its shocks."""
+    findings = schema.check(graph)
+    if not isinstance(graph, nx.MultiDiGraph):
+        return findings
+    context = _context(graph)
+    for name, data in graph.nodes(data=True):
+        path = tuple(data.get("path") or ("nodes", str(name)))
+        if any(finding.path == (*path, "kind") for finding in findings) or "kind" not in data:
+            continue
+        findings += _check_params(path, data, context, allow_code)
+    for number, shock in enumerate(graph.graph.get("shocks", [])):
+        findings += _check_shock(("shocks", number), shock, context)
+    return findings
+
+
+def mechanism_of(kind: str, allow_code: bool = False) -> Any:
+    """Return the mechanism class of a kind: shipped, from an entry point, or (if allowed) any module's."""
+    if kind in schema.KINDS:
+        module = f"contagion.mechanisms.{kind}"
+        if importlib.util.find_spec(module) is None:
+            raise Misfit(("kind",), f"kind {kind!r} has no mechanism in this version")
+        return importlib.import_module(module).MECHANISM
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry.name == kind:
+            return entry.load().MECHANISM
+    if not allow_code:
+        raise Misfit(("kind",), f"kind {kind!r} is code outside the package: run with --allow-code to trust it")
+    try:
+        return importlib.import_module(kind).MECHANISM
+    except (ImportError, AttributeError) as error:
+        raise Misfit(("kind",), f"kind {kind!r} cannot be imported: {error}") from None
+
+
+def build(
+    graph: nx.MultiDiGraph,
+    *,
+    seed: int | None = None,
+    twin: str = "base",
+    shuffle_ties: bool = False,
+    allow_code: bool = False,
+    row_budget: int | None = None,
+    transform: Any = None,
+) -> Simulation:
+    """Return a simulation at rest at time 0, its opening balances posted.
+
+    BadInput when the graph has problems. twin : see `Simulation`; transform : a function of the Network.
+    """
+    if findings := check_graph(graph, allow_code=allow_code):
+        raise BadInput(Problem("graph", 0, 0, dotted(path), what) for path, what in findings)
+    network = schema.compile_graph(graph)
+    if transform is not None:
+        network = transform(network)
+    facts = graph.graph
+    sim = Simulation(
+        network, Ledger(list(network.names), _assets(network)), seed=facts.get("seed", 0) if seed is None else seed,
+        twin=twin, shuffle_ties=shuffle_ties, row_budget=row_budget,
+        currency_decimals=facts.get("currency_decimals", 6),
+    )  # fmt: skip
+    try:
+        _populate(sim, graph, allow_code)
+        if twin != "control":
+            for table in facts.get("shocks", []):
+                sim.start(SHOCKS[table["kind"]].model_validate(table).process(sim))
+        for mechanism in sim.mechanisms:
+            if twin != "frozen" or not mechanism.reacts:
+                for process in mechanism.processes():
+                    sim.start(process)
+    except Misfit as misfit:
+        raise BadInput([Problem("graph", 0, 0, dotted(misfit.path), misfit.what)]) from misfit
+    return sim
+
+
+def collect(sim: Simulation, graph: nx.MultiDiGraph) -> Run:
+    """Return what is left of a simulation."""
+    sim.log.settle()
+    tables = {table.name: table.columns() for table in sim.log.tables}
+    tables["balances"] = _balances(sim)
+    manifest = {"digest": sim.log.digest(), "seed": sim.seed, "end_us": sim.env.now}
+    return Run(tables, _books(sim, graph), manifest, node_link(graph))
+
+
+def node_link(graph: nx.MultiDiGraph) -> dict[str, Any]:
+    """Return the exposure graph as node-link JSON, internal paths left out."""
+    nodes = [{"id": name} | {k: plain(v) for k, v in d.items() if k != "path"} for name, d in graph.nodes(data=True)]
+    edges = [
+        {"source": s, "target": t, "name": schema.edge_name(s, t, d)}
+        | {k: plain(v) for k, v in d.items() if k not in ("path", "name")}
+        for s, t, d in graph.edges(data=True)
+    ]
+    facts = {"name": graph.graph.get("name", ""), "currency": graph.graph.get("currency", "USD")}
+    return {"directed": True, "multigraph": True, "graph": facts, "nodes": nodes, "edges": edges}
+
+
+def _context(graph: nx.MultiDiGraph) -> dict[str, set[str]]:
+    return {
+        "asset": {str(name) for name, data in graph.nodes(data=True) if data.get("kind") == "asset"},
+        "node": {str(name) for name in graph},
+    }
+
+
+def _check_params(
+    path: schema.Path, data: Mapping[str, Any], context: Any, allow_code: bool
+) -> Iterable[schema.Finding]:
+    try:
+        mechanism = mechanism_of(data["kind"], allow_code)
+    except Misfit as misfit:
+        return [schema.Finding((*path, *misfit.path), misfit.what)]
+    given = {key: value for key, value in data.items() if key not in schema.NODE_FACTS}
+    try:
+        mechanism.Params.model_validate(given, context=context)
+    except ValidationError as error:
+        return [schema.Finding((*path, *where), what) for where, what in explain(error, mechanism.Params)]
+    return []
+
+
+def _check_shock(path: schema.Path, table: Any, context: Any) -> Iterable[schema.Finding]:
+    kind = table.get("kind") if isinstance(table, Mapping) else None
+    if kind not in SHOCKS:
+        return [schema.Finding((*path, "kind"), f"no shock {kind!r}{closest(str(kind), SHOCKS)}")]
+    try:
+        SHOCKS[kind].model_validate(table, context=context)
+    except ValidationError as error:
+        return [schema.Finding((*path, *where), what) for where, what in explain(error, SHOCKS[kind])]
+    return []
+
+
+def _assets(network: Network) -> list[Asset]:
+    world = next(i for i, node in enumerate(network.nodes) if node.kind == "world")
+    assets = []
+    for node in network.nodes:
+        if node.kind == "asset":
+            params = mechanism_of("asset").Params.model_validate(dict(node.parameters))
+            issuer = world if params.issuer is None else network.ids[params.issuer]
+            assets.append(Asset(node.name, params.decimals, frozenset({world, issuer})))
+    return assets
+
+
+def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None:
+    """Create the mechanisms, hand out what they hold, and let them open in the order of their ranks."""
+    for number, node in enumerate(sim.network.nodes):
+        mechanism = mechanism_of(node.kind, allow_code)
+        params = mechanism.Params.model_validate(dict(node.parameters))
+        sim.mechanisms.append(mechanism(sim, number, params))
+    for edge in sim.network.edges:
+        if edge.role == "holds":
+            asset = sim.assets[sim.network.names[edge.source]]
+            issuers = sim.ledger.assets[asset].issuers - {sim.world}
+            payer = min(issuers, default=sim.world)
+            amount = sim.units(asset, edge.attributes["quantity"])
+            legs = ((payer, asset, -amount), (edge.target, asset, amount))
+            try:
+                sim.transact("opening", edge.target, *legs, cause=CLOCK, asset=asset, quantity=amount)
+            except Refused as refusal:
+                raise Misfit(("edges", edge.name), str(refusal)) from None
+    for mechanism in sorted(sim.mechanisms, key=lambda m: (m.opens, m.node)):
+        mechanism.open()
+    sim.record("start", -1, cause=CLOCK)
+
+
+def _balances(sim: Simulation) -> dict[str, Any]:
+    """Return the closing balances, members included, as columns."""
+    rows = [
+        (holder, -1, asset, balance)
+        for holder, row in enumerate(sim.ledger.balances)
+        for asset, balance in enumerate(row)
+        if balance and (holder, asset) not in sim.ledger.members
+    ]
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    parts = [dict(zip(("holder", "member", "asset", "balance"), columns, strict=True))]
+    for (holder, asset), members in sorted(sim.ledger.members.items()):
+        count = len(members)
+        parts.append(
+            {"holder": np.full(count, holder), "member": np.arange(count), "asset": np.full(count, asset),
+             "balance": members.copy()}
+        )  # fmt: skip
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {k: v.astype(np.int64 if k == "balance" else np.int32) for k, v in joined.items()}
+
+
+def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
+    nodes, assets = sim.network.nodes, sim.ledger.assets
+    return Books(
+        kinds=list(sim.log.kinds),
+        holders=list(sim.network.names),
+        holder_kinds=[node.kind for node in nodes],
+        domains=[node.domain for node in nodes],
+        sectors=[node.sector for node in nodes],
+        assets=[asset.name for asset in assets],
+        decimals=[asset.decimals for asset in assets],
+        underlying=[sim.underlying.get(number, -1) for number in range(len(assets))],
+        issuers=[min(asset.issuers - {sim.world}, default=-1) for asset in assets],
+        feeds=list(sim.feed_names),
+        marks=_marks(sim, graph),
+        world=sim.world,
+        opening=_start_of(sim),
+        currency=graph.graph.get("currency", "USD"),
+        currency_decimals=sim.currency_decimals,
+    )
+
+
+def _start_of(sim: Simulation) -> int:
+    kinds = sim.log.events.columns()["kind"]
+    return int((kinds == sim.log.kinds["start"]).argmax())
+
+
+def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> list[list[int]]:
+    """Return, per holder and asset, the feed by which the holder values it: its own, else the asset's market."""
+    by_node: dict[tuple[str, int], Feed] = {}
+    for mechanism, node in zip(sim.mechanisms, sim.network.nodes, strict=True):
+        for asset, feed in getattr(mechanism, "feeds", {}).items():
+            by_node[node.name, asset] = feed
+    claims = {asset: feed.market for (_, asset), feed in sim.feeds.items() if asset in sim.underlying}
+    default = []
+    for number, asset in enumerate(sim.ledger.assets):
+        if number in claims:
+            default.append(claims[number])
+            continue
+        market = graph.nodes[asset.name].get("market")
+        feed = by_node.get((market, number)) or by_node[asset.name, number]
+        default.append(feed.market)
+    rows = []
+    for node in sim.network.nodes:
+        row = list(default)
+        for name, market in graph.nodes[node.name].get("marks", {}).items():
+            number = sim.assets[name]
+            if (market, number) not in by_node:
+                raise Misfit(("nodes", node.name, "marks", name), f"{market!r} has no price of {name!r}")
+            row[number] = by_node[market, number].market
+        rows.append(row)
+    return rows

@@ -1,0 +1,160 @@
+"""Who lost how much: equities, the four-term identity, net and gross losses, and their path in time.
+
+Equity of a holder is what it holds (debts negative) at the marks that it reads. Every event changes the sum of
+equities by exactly four terms: old holdings at new marks; what went to the outside; value that moved between
+holders with different marks; and the same on the legs of an issuer's own token. Their sum over a run equals
+the fall of equity between two balance sheets, which are read from the ledger and not from the events.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.metrics.marks import Floats, Marks
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Equity at both ends per holder (currency), and the four terms per event (positive: a loss)."""
+
+    start: Floats
+    end: Floats
+    marks: Floats
+    outflow: Floats
+    basis: Floats
+    liabilities: Floats
+    perimeter: NDArray[np.bool_]
+
+    @property
+    def net(self) -> float:
+        """Return the fall of equity of the whole perimeter."""
+        return math.fsum((self.start - self.end)[self.perimeter])
+
+    @property
+    def gross(self) -> float:
+        """Return the losses of those who lost."""
+        return math.fsum(np.maximum(self.start - self.end, 0.0)[self.perimeter])
+
+    @property
+    def gains(self) -> float:
+        """Return the gains of those who gained."""
+        return math.fsum(np.maximum(self.end - self.start, 0.0)[self.perimeter])
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Return the four terms of the run."""
+        names = ("marks", "outflow", "basis", "liabilities")
+        return {name: math.fsum(getattr(self, name)) for name in names}
+
+    @property
+    def path(self) -> Floats:
+        """Return the net loss after every event."""
+        return np.asarray(np.cumsum(self.marks + self.outflow + self.basis + self.liabilities))
+
+    @property
+    def peak(self) -> float:
+        """Return the largest net loss at any time; 0 when there never was one."""
+        return float(max(self.path.max(initial=0.0), 0.0))
+
+    def error(self) -> float:
+        """Return |net - sum of terms| relative to the equity at stake."""
+        scale = max(math.fsum(np.abs(self.start)), math.fsum(np.abs(self.end)), 1.0)
+        return abs(self.net - math.fsum(self.terms.values())) / scale
+
+
+def losses(
+    postings: Columns, prices: Columns, balances: Columns, books: Any, events: int, outside: tuple[int, ...] = ()
+) -> Losses:
+    """Return the losses of a run; the perimeter is every holder but the world and those `outside`.
+
+    postings : event, holder, member, asset, amount; balances : the ledger at the end; events : their number.
+    """
+    marks, perimeter = Marks(prices, books), np.ones(len(books.holders), dtype=bool)
+    perimeter[[books.world, *outside]] = False
+    start = _equity(_opening(postings, books), marks, books)
+    end = _equity(balances | {"amount": balances["balance"]}, marks, books, at_end=True)
+    terms = {name: np.zeros(events) for name in ("marks", "outflow", "basis", "liabilities")}
+    for (holder, asset), rows in _groups(postings, marks, perimeter):
+        series = marks.series(holder, asset)
+        own = perimeter[postings["holder"][rows]]
+        _add_marks(terms["marks"], series, postings["event"][rows][own], postings["amount"][rows][own])
+    _add_flows(terms, postings, marks, books, perimeter)
+    return Losses(start, end, **terms, perimeter=perimeter)
+
+
+def by_holder_value(columns: Columns, marks: Marks, books: Any) -> Floats:
+    """Return what each row of (event, holder, asset, amount) was worth to its holder at its event."""
+    values = np.zeros(len(columns["event"]))
+    for (holder, asset), rows in _groups(columns, marks, None):
+        values[rows] = columns["amount"][rows] * marks.series(holder, asset).at(columns["event"][rows])
+    return values
+
+
+def _opening(postings: Columns, books: Any) -> Columns:
+    first = postings["event"] <= books.opening
+    return {name: column[first] for name, column in postings.items()}
+
+
+def _equity(rows: Columns, marks: Marks, books: Any, at_end: bool = False) -> Floats:
+    equity = np.zeros(len(books.holders))
+    pairs = rows["holder"].astype(np.int64) * len(books.assets) + rows["asset"]
+    keys, inverse = np.unique(pairs, return_inverse=True)
+    totals = _integer_sums(inverse, rows["amount"], len(keys))
+    for key, total in zip(keys.tolist(), totals, strict=True):
+        holder, asset = divmod(key, len(books.assets))
+        series = marks.series(holder, asset)
+        equity[holder] += total * (series.closing if at_end else series.at(np.array([books.opening]))[0])
+    return equity
+
+
+def _integer_sums(groups: NDArray[Any], amounts: NDArray[np.int64], count: int) -> list[int]:
+    sums = np.zeros(count, dtype=np.int64)
+    np.add.at(sums, groups, amounts)
+    return [int(total) for total in sums]
+
+
+def _groups(
+    columns: Columns, marks: Marks, perimeter: NDArray[np.bool_] | None
+) -> list[tuple[tuple[int, int], NDArray[np.int64]]]:
+    """Return ((a holder, asset), rows) for every way in which some holders value an asset."""
+    holders, assets = columns["holder"].astype(np.int64), columns["asset"].astype(np.int64)
+    width = int(assets.max(initial=0)) + 1
+    pairs, inverse = np.unique(holders * width + assets, return_inverse=True)
+    ways: dict[tuple[int, tuple[int, int]], list[int]] = {}
+    for number, pair in enumerate(pairs.tolist()):
+        holder, asset = divmod(pair, width)
+        if perimeter is None or perimeter[holder]:
+            ways.setdefault((asset, marks.feeds(holder, asset)), []).append(number)
+    return [
+        (divmod(int(pairs[members[0]]), width), np.flatnonzero(np.isin(inverse, members)))
+        for members in ways.values()
+    ]
+
+
+def _add_marks(term: Floats, series: Any, events: NDArray[Any], amounts: NDArray[Any]) -> None:
+    """Add old holdings times the fall of the mark, at every event that moved it."""
+    order = np.argsort(events, kind="stable")
+    held = np.concatenate([[0.0], np.cumsum(amounts[order].astype(np.float64))])
+    before = held[np.searchsorted(events[order], series.events, side="left")]
+    np.add.at(term, series.events, -before * series.deltas)
+
+
+def _add_flows(
+    terms: dict[str, Floats], postings: Columns, marks: Marks, books: Any, perimeter: NDArray[np.bool_]
+) -> None:
+    """Add what left for the outside, and what differing marks made of what moved inside."""
+    after = {name: column[postings["event"] > books.opening] for name, column in postings.items()}
+    if not len(after["event"]):
+        return
+    own = by_holder_value(after, marks, books)
+    common = by_holder_value(after | {"holder": np.full_like(after["holder"], books.world)}, marks, books)
+    inside = perimeter[after["holder"]]
+    issuer = np.asarray(books.issuers)[after["asset"]] == after["holder"]
+    np.add.at(terms["outflow"], after["event"][~inside], common[~inside])
+    np.add.at(terms["basis"], after["event"][inside & ~issuer], (common - own)[inside & ~issuer])
+    np.add.at(terms["liabilities"], after["event"][inside & issuer], (common - own)[inside & issuer])

@@ -1,0 +1,210 @@
+"""What is left of a run, and the directory it is kept in. All analysis reads only this.
+
+A run is a handful of tables (plain arrays of integers, opened as Arrow tables with names), the books (who is
+who, what is what, and by which feed everybody values what they hold), a manifest and a summary. No code is
+executed on load; every file opens in pandas, polars, DuckDB or R.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contagion.errors import BadInput, Problem
+from contagion.log import Channel, names_of
+from contagion.why import Chain, explain
+
+Columns = dict[str, NDArray[Any]]
+
+_NAMED = {"kind": "kinds", "node": "holders", "holder": "holders", "asset": "assets", "market": "feeds"}
+
+
+@dataclass
+class Books:
+    """Names and the facts that turn quantities into values.
+
+    marks : per holder and asset, the feed (an index into `feeds`) by which the holder values it; underlying :
+    per asset, the asset that a claim is worth its own feed's multiple of, or -1; opening : events below this
+    id made the opening balances; opening_prices : per feed.
+    """
+
+    kinds: list[str]
+    holders: list[str]
+    holder_kinds: list[str]
+    domains: list[str]
+    sectors: list[str]
+    assets: list[str]
+    decimals: list[int]
+    underlying: list[int]
+    issuers: list[int]
+    feeds: list[str]
+    marks: list[list[int]]
+    world: int
+    opening: int
+    currency: str
+    currency_decimals: int
+
+
+@dataclass
+class Run:
+    """The tables, books and summary of one run.
+
+    tables : events, postings, prices, contributions, failures, balances and accounts, as columns.
+    """
+
+    tables: dict[str, Columns]
+    books: Books
+    manifest: dict[str, Any]
+    graph: dict[str, Any] = field(default_factory=dict)
+    scenario: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def summary(self) -> Any:
+        """Return the summary with its keys as attributes: ``run.summary.total_losses.net``."""
+        return _namespace(self.facts)
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """Return the event table with names, one row an event."""
+        return self.table("events")
+
+    @property
+    def prices(self) -> pa.Table:
+        """Return every change of every mark."""
+        return self.table("prices")
+
+    @property
+    def accounts(self) -> pa.Table:
+        """Return one row a holder (or member): equity at both ends, what was liquidated, loss by channel."""
+        return self.table("accounts")
+
+    def table(self, name: str) -> pa.Table:
+        """Return a table with names instead of ids and null instead of 'none'."""
+        return _with_names(name, self.tables[name], self.books)
+
+    def why(self, what: int | str) -> Chain:
+        """Return the causal chain from a shock to an event, or to a node's first failure.
+
+        KeyError when there is no such event, or the node has no event at all.
+        """
+        return explain(self.tables["events"], self.tables["contributions"], self.books, what)
+
+    def save(self, directory: Path) -> None:
+        """Write the run into a directory that exists and is empty; each file appears whole or not at all."""
+        self.path = directory
+        if self.source:
+            _write(directory / "scenario.toml", self.source)
+        write_json(directory / "scenario.resolved.json", self.scenario)
+        for name in self.tables:
+            temporary = directory / f".{name}.parquet"
+            pq.write_table(self.table(name), temporary, compression="zstd")
+            os.replace(temporary, directory / f"{name}.parquet")
+        write_json(directory / "graph.json", self.graph)
+        write_json(directory / "books.json", asdict(self.books))
+        write_json(directory / "summary.json", self.facts)
+        write_json(directory / "manifest.json", self.manifest)
+
+
+def load_run(directory: Path) -> Run:
+    """Return a saved run. BadInput when the directory is not a complete one."""
+    manifest, books = _read_json(directory, "manifest.json"), None
+    if manifest.get("status") != "complete":
+        raise BadInput([Problem(str(directory), 0, 0, "", f"the run is {manifest.get('status')}, not complete")])
+    books = Books(**_read_json(directory, "books.json"))
+    tables = {}
+    for file in sorted(directory.glob("[a-z]*.parquet")):
+        try:
+            tables[file.stem] = _without_names(pq.read_table(file), books)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput([Problem(str(file), 0, 0, "", f"cannot be read: {error}")]) from None
+    facts = _read_json(directory, "summary.json")
+    text = directory / "scenario.toml"
+    source = text.read_text(encoding="utf-8") if text.exists() else ""
+    scenario, graph = _read_json(directory, "scenario.resolved.json"), _read_json(directory, "graph.json")
+    return Run(tables, books, manifest, graph, scenario, source, facts, directory)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to a temporary name and rename it."""
+    _write(path, json.dumps(value, indent=1, allow_nan=False, default=str) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _read_json(directory: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads((directory / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = f"has no {name}: give the directory that a run printed"
+        raise BadInput([Problem(str(directory), 0, 0, "", what)]) from None
+    except (OSError, ValueError) as error:
+        raise BadInput([Problem(str(directory / name), 0, 0, "", f"cannot be read: {error}")]) from None
+    if not isinstance(value, dict):
+        raise BadInput([Problem(str(directory / name), 0, 0, "", "is not a JSON object")])
+    return value
+
+
+def _with_names(name: str, columns: Columns, books: Books) -> pa.Table:
+    arrays: dict[str, Any] = {}
+    if name == "events":
+        arrays["event"] = pa.array(np.arange(len(columns["kind"]), dtype=np.int64))
+    for column, values in columns.items():
+        if column in _NAMED:
+            arrays[column] = names_of(values, getattr(books, _NAMED[column]))
+        elif column == "channel":
+            arrays[column] = names_of(values, [channel.label for channel in Channel])
+        elif column in ("member", "cause"):
+            arrays[column] = pa.array(values, mask=values < 0)
+        elif column == "first":
+            arrays[column] = pa.array(values.astype(bool))
+        else:
+            arrays[column] = pa.array(values)
+    if name == "accounts":
+        arrays["kind"] = names_of(np.arange(len(books.holders))[columns["holder"]], books.holder_kinds)
+        arrays["sector"] = names_of(np.arange(len(books.holders))[columns["holder"]], books.sectors)
+    return pa.table(arrays)
+
+
+def _without_names(table: pa.Table, books: Books) -> Columns:
+    columns: Columns = {}
+    labels = [channel.label for channel in Channel]
+    names_only = ("kind", "sector") if "equity_end" in table.column_names else ()
+    for column in table.column_names:
+        if column in names_only or (column == "event" and "cause" in table.column_names):
+            continue
+        values = table[column].combine_chunks()
+        if column in _NAMED or column == "channel":
+            names = labels if column == "channel" else getattr(books, _NAMED[column])
+            ids = {name: number for number, name in enumerate(names)}
+            own = np.array([ids[name] for name in values.dictionary.to_pylist()], dtype=np.int32)
+            indices = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            columns[column] = np.where(indices < 0, -1, own[indices] if len(own) else -1).astype(np.int32)
+        elif column in ("member", "cause"):
+            columns[column] = values.fill_null(-1).to_numpy(zero_copy_only=False)
+        elif column == "first":
+            columns[column] = values.to_numpy(zero_copy_only=False).astype(np.int32)
+        else:
+            columns[column] = values.to_numpy(zero_copy_only=False)
+    return columns
+
+
+def _namespace(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return SimpleNamespace(**{str(key): _namespace(item) for key, item in value.items()})
+    return value

@@ -1,0 +1,205 @@
+"""From a TOML file to a simulation: Scenario -> exposure graph -> network, books and mechanisms -> Simulation.
+
+A scenario is data. It is checked whole before anything runs, and every problem is reported at once with the
+line it stands on. The checks of a graph that was built in Python are the same ones.
+"""
+
+import copy
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+from pydantic import Field, ValidationError
+
+from contagion import graph as schema
+from contagion.assembly import build, check_graph
+from contagion.errors import BadInput, Misfit, Problem, closest
+from contagion.params import Duration, Params, explain, plain
+from contagion.source import Source, parse_source, read_source
+
+
+class Switch(Params):
+    """What a named knock-out does: nodes and edges to remove, values to set."""
+
+    remove: list[str] = []
+    set: dict[str, Any] = {}
+    about: str = ""
+
+
+class Target(Params):
+    """An observed fact that the run is held against: where it is in the summary, its range and source."""
+
+    id: str
+    key: str
+    low: float
+    high: float
+    observed: str = ""
+    source: str = ""
+
+
+class ScenarioParams(Params):
+    """The keys of a scenario file."""
+
+    name: str
+    title: str = ""
+    notes: str = ""
+    currency: str = "USD"
+    currency_decimals: int = Field(default=6, ge=0, le=9)
+    horizon: Duration = 3_600_000_000
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    monotone: bool = False
+    nodes: dict[str, dict[str, Any]]
+    edges: list[dict[str, Any]] = []
+    shocks: list[dict[str, Any]] = []
+    switches: dict[str, Switch] = {}
+    targets: list[Target] = []
+    reduced: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The validated content of one scenario file."""
+
+    params: ScenarioParams
+    source: Source
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the scenario's name."""
+        return self.params.name
+
+    def graph(self) -> nx.MultiDiGraph:
+        """Return a new exposure graph: edit it with NetworkX and run it."""
+        return _graph_of(self.params)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the content after defaults and overrides, as JSON knows it."""
+        return dict(plain(self.params))
+
+
+def shipped() -> dict[str, Path]:
+    """Return the scenarios that come with the package, by name."""
+    inside = Path(str(importlib.resources.files("contagion"))) / "configs"
+    folder = inside if inside.is_dir() else Path(__file__).resolve().parent.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, *, reduced: bool = False, allow_code: bool = False
+) -> Scenario:
+    """Return the scenario of a file, or of a shipped scenario's name, with overrides applied.
+
+    BadInput names every problem with its line. `reduced` applies the file's own table of that name first.
+    """
+    known = shipped()
+    if not Path(path).exists() and str(path) in known:
+        path = known[str(path)]
+    elif not Path(path).exists() and "/" not in str(path) and not str(path).endswith(".toml"):
+        what = f"no file and no shipped scenario{closest(str(path), known)} (shipped: {', '.join(known)})"
+        raise BadInput([Problem(str(path), 0, 0, "", what)])
+    return _validated(read_source(path), dict(overrides or {}), reduced, allow_code)
+
+
+def loads(text: str, overrides: Mapping[str, Any] | None = None, *, allow_code: bool = False) -> Scenario:
+    """Return the scenario of TOML text."""
+    return _validated(parse_source(text), dict(overrides or {}), False, allow_code)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Return (path, value) of ``KEY=VALUE``; the value is TOML where it can be, else text.
+
+    >>> parse_override("nodes.pool.fee=0.01"), parse_override("horizon=3h")
+    (('nodes.pool.fee', Decimal('0.01')), ('horizon', '3h'))
+    """
+    key, sign, raw = text.partition("=")
+    if not sign or not key.strip():
+        raise ValueError(f"{text!r} is not KEY=VALUE")
+    try:
+        return key.strip(), parse_source(f"value = {raw}").data["value"]
+    except BadInput:
+        return key.strip(), raw
+
+
+def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool) -> Scenario:
+    data, problems = copy.deepcopy(source.data), []
+    if reduced and isinstance(data.get("reduced"), dict):
+        overrides = {**data["reduced"], **overrides}
+    for key, value in overrides.items():
+        try:
+            _override(data, key.split("."), value)
+        except KeyError as error:
+            problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
+    try:
+        params = ScenarioParams.model_validate(data)
+    except ValidationError as error:
+        problems += [source.problem(path, what) for path, what in explain(error, ScenarioParams)]
+        raise BadInput(problems) from None
+    graph = _graph_of(params)
+    problems += [source.problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
+    problems += _check_switches(source, params)
+    if problems:
+        raise BadInput(problems)
+    try:
+        build(graph, allow_code=allow_code)
+    except BadInput as error:
+        misfit = error.__cause__
+        if isinstance(misfit, Misfit):
+            raise BadInput([source.problem(_in_file(params, misfit.path), misfit.what)]) from None
+        raise
+    return Scenario(params, source, overrides)
+
+
+def _in_file(params: ScenarioParams, path: schema.Path) -> schema.Path:
+    """Return the path with an edge's name turned into its number."""
+    if len(path) > 1 and path[0] == "edges" and isinstance(path[1], str):
+        for number, edge in enumerate(params.edges):
+            if schema.edge_name(str(edge.get("from")), str(edge.get("to")), edge) == path[1]:
+                return ("edges", number, *path[2:])
+    return path
+
+
+def _graph_of(params: ScenarioParams) -> nx.MultiDiGraph:
+    graph = schema.build(params.nodes, params.edges)
+    graph.graph.update(
+        name=params.name, title=params.title, currency=params.currency,
+        currency_decimals=params.currency_decimals, horizon_us=params.horizon, seed=params.seed,
+        monotone=params.monotone, shocks=copy.deepcopy(params.shocks),
+        switches={name: switch.model_dump() for name, switch in params.switches.items()},
+    )  # fmt: skip
+    return graph
+
+
+def _check_switches(source: Source, params: ScenarioParams) -> list[Problem]:
+    problems = []
+    for name in params.switches:
+        try:
+            schema.knock_out(_graph_of(params), name)
+        except KeyError as error:
+            problems.append(source.problem(("switches", name), str(error.args[0])))
+    return problems
+
+
+def _override(table: Any, keys: Sequence[str], value: Any) -> None:
+    """Set a value by its dotted path; list items by number or by their `name`, tables by the longest match."""
+    if isinstance(table, list):
+        names = [str(item.get("name", "")) for item in table if isinstance(item, dict)]
+        if keys[0] not in names and not (keys[0].isdigit() and int(keys[0]) < len(table)):
+            raise KeyError(f"there is no item {keys[0]!r}{closest(keys[0], names)}")
+        number = names.index(keys[0]) if keys[0] in names else int(keys[0])
+        _override(table[number], keys[1:], value)
+        return
+    if not isinstance(table, dict) or not keys:
+        raise KeyError("the path leads into a plain value")
+    for length in range(len(keys) - 1, 0, -1):
+        if (name := ".".join(keys[:length])) in table:
+            _override(table[name], keys[length:], value)
+            return
+    if len(keys) > 1:
+        raise KeyError(f"there is no {keys[0]!r}{closest(keys[0], map(str, table))}")
+    table[keys[0]] = value
+
+

@@ -1,0 +1,135 @@
+"""Exogenous events as processes: what comes from outside the model, and nothing else.
+
+A shock is an event of generation 0. `sale` sells an asset at a market in equal steps: a stated quantity, or the
+one that would move the opening price by `size` (fixed before anything happens, so that a crash on the way
+changes nothing about it). `reprice` scales an asset's reference price along a straight path. `withdrawal`
+asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal, Self, cast
+
+from pydantic import Field, model_validator
+
+from contagion.ledger import Refused
+from contagion.log import Channel
+from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params
+from contagion.ports import Lender, Position, Process, Venue
+from contagion.simulation import Simulation
+from contagion.units import PPM, to_ppm
+
+
+class _Shock(Params):
+    kind: str
+    name: str = ""
+    at: Duration = 0
+    over: Duration = 0
+    steps: int = Field(default=1, ge=1, le=100_000)
+
+    def gap(self) -> int:
+        """Return the microseconds between two steps."""
+        return self.over // (self.steps - 1) if self.steps > 1 else 0
+
+
+class Sale(_Shock):
+    """Sell an asset at a market: `quantity` tokens, or what moves its opening price by `size` (negative)."""
+
+    kind: Literal["sale"]
+    by: NodeName = "world"
+    market: NodeName
+    asset: AssetName
+    bought: AssetName | None = None
+    quantity: Amount | None = None
+    size: Number | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.quantity is None) == (self.size is None):
+            raise ValueError("state either 'quantity' or 'size'")
+        if self.size is not None and not -1 < self.size < 0:
+            raise ValueError(f"'size' is a fall between -100% and 0, not {self.size}")
+        return self
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that sells."""
+        venue = cast(Venue, sim.mechanisms[sim.network.ids[self.market]])
+        holder, asset = sim.network.ids[self.by], sim.assets[self.asset]
+        if self.quantity is not None:
+            total = sim.units(asset, self.quantity)
+        else:
+            total = venue.sale_to_price(asset, PPM + to_ppm(cast(Decimal, self.size)))
+        bought = sim.assets[self.bought] if self.bought else venue.assets()[-1]
+        yield sim.env.timeout(self.at)
+        for step in range(self.steps):
+            if step:
+                yield sim.env.timeout(self.gap())
+            part = total * (step + 1) // self.steps - total * step // self.steps
+            shock = sim.shock(holder, asset=asset, market=venue.node, quantity=part)
+            try:
+                venue.trade(holder, asset, part, bought, cause=shock, channel=Channel.EXOGENOUS)
+            except Refused:
+                sim.record("refused-sale", holder, cause=shock, asset=asset, quantity=part)
+
+
+class Reprice(_Shock):
+    """Move an asset's reference price by `size` in `steps`."""
+
+    kind: Literal["reprice"]
+    asset: AssetName
+    size: Number = Field(gt=-1)
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that moves the price."""
+        node, asset = sim.network.ids[self.asset], sim.assets[self.asset]
+        mechanism = cast(Any, sim.mechanisms[node])
+        yield sim.env.timeout(self.at)
+        opened, done = mechanism.feeds[asset].mark.price, 0
+        for step in range(1, self.steps + 1):
+            if step > 1:
+                yield sim.env.timeout(self.gap())
+            now = mechanism.feeds[asset].mark.price
+            price = now + opened * to_ppm(self.size) * step // (PPM * self.steps) - done
+            done += price - now
+            mechanism.reprice(price, sim.shock(node, asset=asset, price=price))
+
+
+class Withdrawal(_Shock):
+    """Ask a lender for `quantity` of a deposit back; wait for what is lent out."""
+
+    kind: Literal["withdrawal"]
+    by: NodeName
+    lender: NodeName
+    asset: AssetName
+    quantity: Amount
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that withdraws, at once or as liquidity returns."""
+        holder, asset = sim.network.ids[self.by], sim.assets[self.asset]
+        lender = cast(Lender, sim.mechanisms[sim.network.ids[self.lender]])
+        position, inbox = Position(holder, -1), sim.inbox()
+        lender.liquidity.reach(inbox)
+        yield sim.env.timeout(self.at)
+        left = sim.units(asset, self.quantity)
+        cause = sim.shock(holder, asset=asset, quantity=left)
+        while True:
+            part = min(left, lender.available(asset), lender.collateral_of(position, asset))
+            try:
+                if part:
+                    lender.withdraw(position, asset, part, cause=cause)
+                    left -= part
+                waiting = left and lender.collateral_of(position, asset)
+            except Refused:
+                waiting = left
+            if not waiting:
+                return
+            sim.record("blocked-withdrawal", holder, cause=cause, asset=asset, quantity=left)
+            inbox.take()
+            cause = yield inbox.wait()
+
+
+SHOCKS: Mapping[str, type[Sale] | type[Reprice] | type[Withdrawal]] = {
+    "sale": Sale,
+    "reprice": Reprice,
+    "withdrawal": Withdrawal,
+}
