@@ -8,6 +8,7 @@ it was sent; nobody sees a neighbour's state earlier than the edge allows.
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import simpy
@@ -17,6 +18,7 @@ from contagion.log import Channel, EventLog
 
 Process = Generator[simpy.Event, Any, None]
 T = TypeVar("T")
+_by_cause = itemgetter(0)
 
 
 class Message(NamedTuple):
@@ -27,10 +29,14 @@ class Message(NamedTuple):
 
 
 class Inbox:
-    """The listening end of one or more edges: messages in the order of their events, oldest first."""
+    """The listening end of one or more edges: messages in the order of their events, oldest first.
+
+    Whatever is due at the same microsecond arrives together and wakes the owner once.
+    """
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
+        self._coming: dict[int, list[Message]] = {}
         self._messages: list[Message] = []
         self._waiting: simpy.Event | None = None
 
@@ -47,19 +53,27 @@ class Inbox:
         """Return what has arrived since the last call, by event id, and forget it."""
         messages, self._messages = self._messages, []
         if len(messages) > 1:
-            messages.sort(key=lambda message: message.cause)
+            messages.sort(key=_by_cause)
         return messages
 
-    def deliver(self, message: Message) -> None:
-        """Put a message in and wake the owner."""
-        self._messages.append(message)
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            waiting.succeed(message.cause)
+    def send(self, message: Message, latency_us: int) -> None:
+        """Let a message arrive `latency_us` from now."""
+        due = self._env.now + latency_us
+        if due in self._coming:
+            self._coming[due].append(message)
+        else:
+            self._coming[due] = [message]
+            simpy.Timeout(self._env, latency_us).callbacks.append(self._arrive)
 
-    def arrive(self, event: simpy.Event) -> None:
-        """Deliver the message that a SimPy event carries."""
-        self.deliver(event.value)
+    def _arrive(self, _: simpy.Event) -> None:
+        """Put in what is due now and wake the owner within this event: no process runs, none is interrupted."""
+        self._messages += self._coming.pop(self._env.now)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting._ok, waiting._value = True, self._messages[0].cause
+            callbacks, waiting.callbacks = waiting.callbacks, None  # type: ignore[assignment]
+            for callback in callbacks:
+                callback(waiting)
 
 
 class Signal:
@@ -83,17 +97,10 @@ class Signal:
 
     def fire(self, cause: int, content: Any = None) -> None:
         """Tell every listener of an event."""
-        if not self._listeners:
-            return
-        message = Message(cause, content)
-        for inbox, latency_us in self._listeners:
-            if latency_us:
-                event = simpy.Event(self._env)
-                event._ok, event._value = True, message
-                event.callbacks.append(inbox.arrive)  # type: ignore[union-attr]
-                self._env.schedule(event, delay=latency_us)
-            else:
-                inbox.deliver(message)
+        if self._listeners:
+            message = Message(cause, content)
+            for inbox, latency_us in self._listeners:
+                inbox.send(message, latency_us)
 
 
 class Tick(NamedTuple):

@@ -1,0 +1,1 @@
+"""Experiments: a run and its twins, and what is built from many runs."""
