@@ -47,10 +47,8 @@ def pass_on(sim: Simulation, node: int, inbox: Inbox, signal: Signal) -> Process
     following = (node + 1) % RING
     while True:
         yield inbox.wait()
-        for message in inbox.take():
-            event = sim.transact(
-                "payment", node, (node, 0, -1), (following, 0, 1), cause=message.cause, asset=0, quantity=1
-            )
+        for cause, _ in inbox.take():
+            event = sim.transact("payment", node, (node, 0, -1), (following, 0, 1), cause=cause, asset=0, quantity=1)
             signal.fire(event)
 
 
@@ -124,8 +122,8 @@ def signal_only(hops: int) -> float:
         inbox, signal = inboxes[node], signals[node]
         while True:
             yield inbox.wait()
-            for message in inbox.take():
-                signal.fire(message.cause + 1)
+            for cause, _ in inbox.take():
+                signal.fire(cause + 1)
 
     for node in range(RING):
         sim.start(pass_on(node))

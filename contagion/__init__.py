@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "BadInput": "contagion.errors",
-    "Run": "contagion.run",
+    "Run": "contagion.runs",
     "Scenario": "contagion.scenario",
     "knock_out": "contagion.graph",
     "load": "contagion.scenario",
-    "load_run": "contagion.run",
+    "load_run": "contagion.runs",
     "loads": "contagion.scenario",
     "run": "contagion.study.twins",
     "shipped": "contagion.scenario",

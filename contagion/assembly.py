@@ -21,7 +21,7 @@ from contagion.log import CLOCK
 from contagion.network import Network
 from contagion.params import explain, plain
 from contagion.ports import Feed
-from contagion.run import Books, Run
+from contagion.runs import Books, Run
 from contagion.shocks import SHOCKS
 from contagion.simulation import Simulation
 from contagion.source import dotted
@@ -221,6 +221,7 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
         decimals=[asset.decimals for asset in assets],
         underlying=[sim.underlying.get(number, -1) for number in range(len(assets))],
         issuers=[min(asset.issuers - {sim.world}, default=-1) for asset in assets],
+        creditors=[-1 if asset.creditor is None else asset.creditor for asset in assets],
         feeds=list(sim.feed_names),
         marks=_marks(sim, graph),
         world=sim.world,

@@ -5,11 +5,13 @@ to zero, so that issuance, debt and payment are all one operation: a transaction
 legs that balance by asset; it is posted whole or refused, and a refusal changes nothing.
 
 A population keeps one row like everybody (its total) and, per asset, one column with the balance of each of
-its members; a leg that names members moves both.
+its members; a leg that names members moves both. A member may be named more than once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,17 +66,19 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.balances = [[0] * len(self.assets) for _ in self.holders]
+        self._sums = [0] * len(self.assets)
 
     def add_asset(self, asset: Asset) -> int:
         """Return the column of a new asset, empty for everybody."""
         self.assets = [*self.assets, asset]
-        for row in self.balances:
+        for row in (*self.balances, self._sums):
             row.append(0)
         return len(self.assets) - 1
 
     def add_members(self, holder: int, asset: int, count: int) -> None:
         """Give a holder a column of `count` members in an asset, all at zero."""
-        self.members.setdefault((holder, asset), np.zeros(count, np.int64))
+        column = self.members.setdefault((holder, asset), np.zeros(count, np.int64))
+        assert len(column) == count, f"{self.holders[holder]} has {len(column)} members, not {count}"
 
     def balance(self, holder: int, asset: int, member: int = -1) -> int:
         """Return the balance of a holder, or of one of its members."""
@@ -83,73 +87,104 @@ class Ledger:
         column = self.members.get((holder, asset))
         return 0 if column is None else int(column[member])
 
-    def post(self, legs: Iterable[Leg]) -> None:
+    def post(self, legs: Sequence[Leg]) -> None:
         """Change balances by legs that sum to zero in every asset; all of them or, with Refused, none."""
-        sums: dict[int, int] = {}
-        balances, done, bad = self.balances, [], None
+        balances, sums, crowd = self.balances, self._sums, False
+        for leg in legs:
+            if len(leg) == 3:
+                holder, asset, amount = leg
+            else:
+                holder, asset, amount, crowd = leg[0], leg[1], _total(leg[2]), True
+            balances[holder][asset] += amount
+            sums[asset] += amount
+        fault = None
         for leg in legs:
             holder, asset = leg[0], leg[1]
-            if len(leg) == 3:
-                total = leg[2]
-            else:
-                total = self._move_members(leg)  # type: ignore[arg-type]
-            row = balances[holder]
-            row[asset] += total
-            sums[asset] = sums.get(asset, 0) + total
-            done.append((leg, total))
-        for leg, total in done:
-            new = balances[leg[0]][leg[1]]
-            if not 0 <= new < SUPPLY_LIMIT and (bad := self._fault(leg[0], leg[1], new)):
-                break
-            if len(leg) == 4 and (bad := self._member_fault(leg)):
-                break
-        if bad is None and not any(sums.values()):
-            return
-        for leg, total in done:
-            balances[leg[0]][leg[1]] -= total
-            if len(leg) == 4:
-                self._move_members((leg[0], leg[1], -leg[2], leg[3]))
-        assert not any(sums.values()), f"legs do not balance: {self._named(sums)}"
-        raise Refused(bad)
+            if sums[asset]:
+                self._undo(legs)
+                raise AssertionError(f"legs do not balance in {self.assets[asset].name}: {legs}")
+            balance = balances[holder][asset]
+            if not 0 <= balance < SUPPLY_LIMIT and fault is None:
+                fault = self._fault(holder, asset, balance)
+        if crowd and fault is None:
+            fault = self._move_members(legs)
+        if fault is not None:
+            self._undo(legs)
+            raise Refused(fault)
 
     def max_imbalance(self) -> int:
         """Return the largest absolute column sum, members against their totals included: 0 or a bug."""
         columns = max((abs(sum(column)) for column in zip(*self.balances, strict=True)), default=0)
-        totals = (abs(int(m.sum()) - self.balances[h][a]) for (h, a), m in self.members.items())
+        totals = (abs(_total(m) - self.balances[h][a]) for (h, a), m in self.members.items())
         return max(columns, max(totals, default=0))
 
     def overdrafts(self) -> list[tuple[str, str]]:
         """Return (holder, asset) of every negative balance that is not an obligation: none, or a bug."""
-        rows = [
-            (holder, asset)
-            for holder, row in enumerate(self.balances)
-            for asset, balance in enumerate(row)
+        least = {(h, a): balance for h, row in enumerate(self.balances) for a, balance in enumerate(row)}
+        least |= {key: min(least[key], int(column.min(initial=0))) for key, column in self.members.items()}
+        return [
+            (self.holders[holder], self.assets[asset].name)
+            for (holder, asset), balance in least.items()
             if balance < 0 and not self.assets[asset].may_owe(holder)
         ]
-        columns = [k for k, m in self.members.items() if m.min() < 0 and not self.assets[k[1]].may_owe(k[0])]
-        return [(self.holders[holder], self.assets[asset].name) for holder, asset in rows + columns]
 
-    def _move_members(self, leg: Leg) -> int:
-        holder, asset, amount, member = leg  # type: ignore[misc]
-        column = self.members[holder, asset]
-        if isinstance(member, np.ndarray):
-            np.add.at(column, member, amount)
-            return int(np.sum(amount))
-        column[member] += amount
-        return int(amount)
+    def _undo(self, legs: Sequence[Leg]) -> None:
+        for leg in legs:
+            amount = _total(leg[2])
+            self.balances[leg[0]][leg[1]] -= amount
+            self._sums[leg[1]] -= amount
 
-    def _member_fault(self, leg: Leg) -> str | None:
-        holder, asset, _, member = leg  # type: ignore[misc]
-        least = int(np.min(self.members[holder, asset][member], initial=0))
-        return self._fault(holder, asset, least) if least < 0 else None
+    def _move_members(self, legs: Sequence[Leg]) -> str | None:
+        """Move the members that legs name or, with the reason, none of them."""
+        fault: str | None = None
+        saved: list[tuple[Integers, Any, Any]] = []
+        named = [(leg[0], leg[1], leg[2], leg[3]) for leg in legs if len(leg) == 4]
+        for holder, asset, amount, member in named:
+            column = self.members[holder, asset]
+            saved.append((column, member, column[member]))
+            if not _add(column, member, amount):
+                fault = self._fault(holder, asset, SUPPLY_LIMIT)
+                break
+        else:
+            least = ((h, a, _least(self.members[h, a], member)) for h, a, _, member in named)
+            fault = next(filter(None, (self._fault(*low) for low in least)), None)
+        if fault is not None:
+            for column, member, before in reversed(saved):
+                column[member] = before
+        return fault
 
     def _fault(self, holder: int, asset: int, balance: int) -> str | None:
-        if balance < 0 and -balance < SUPPLY_LIMIT and self.assets[asset].may_owe(holder):
-            return None
+        """Return what is wrong with a balance: negative, or too large for anybody."""
         spec, who = self.assets[asset], self.holders[holder]
-        if balance >= 0 or spec.may_owe(holder):
+        if balance < 0 and not spec.may_owe(holder):
+            return f"{who} is short of {Decimal(-balance).scaleb(-spec.decimals):f} {spec.name}"
+        if abs(balance) >= SUPPLY_LIMIT:
             return f"{who} would exceed 2^62 base units of {spec.name}: give it fewer decimals"
-        return f"{who} is short of {-balance / 10**spec.decimals:.{spec.decimals}f} {spec.name}"
+        return None
 
-    def _named(self, sums: dict[int, int]) -> str:
-        return ", ".join(f"{self.assets[asset].name} by {total}" for asset, total in sums.items() if total)
+
+def _add(column: Integers, member: Any, amount: Any) -> bool:
+    """Add to members; return False where one might pass 2^62 on the way, beyond which 64 bits are not safe."""
+    if isinstance(member, np.ndarray):
+        assert np.min(member, initial=0) >= 0, "members are numbered from 0"
+        if _total(np.abs(amount).view(np.uint64)) >= SUPPLY_LIMIT:
+            return False
+        np.add.at(column, member, amount)
+        return int(np.max(np.abs(column[member]), initial=0)) < SUPPLY_LIMIT
+    assert member >= 0, "members are numbered from 0"
+    balance = int(column[member]) + amount
+    if abs(balance) >= SUPPLY_LIMIT:
+        return False
+    column[member] = balance
+    return True
+
+
+def _least(column: Integers, member: Any) -> int:
+    return int(column[member].min(initial=0) if isinstance(member, np.ndarray) else column[member])
+
+
+def _total(amount: Any) -> int:
+    """Return the exact sum of a leg's amounts, which 64 bits need not hold."""
+    if not isinstance(amount, np.ndarray):
+        return int(amount)
+    return (int((amount >> 32).sum()) << 32) + int((amount & 0xFFFFFFFF).sum())

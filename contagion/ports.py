@@ -8,6 +8,7 @@ it was sent; nobody sees a neighbour's state earlier than the edge allows.
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from itertools import permutations
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -36,7 +37,7 @@ class Inbox:
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._coming: dict[int, list[Message]] = {}
+        self._coming: dict[float, list[Message]] = {}
         self._messages: list[Message] = []
         self._waiting: simpy.Event | None = None
 
@@ -58,7 +59,7 @@ class Inbox:
 
     def send(self, message: Message, latency_us: int) -> None:
         """Let a message arrive `latency_us` from now."""
-        due = self._env.now + latency_us
+        due = self._env._now + latency_us
         if due in self._coming:
             self._coming[due].append(message)
         else:
@@ -66,8 +67,8 @@ class Inbox:
             simpy.Timeout(self._env, latency_us).callbacks.append(self._arrive)
 
     def _arrive(self, _: simpy.Event) -> None:
-        """Put in what is due now and wake the owner within this event: no process runs, none is interrupted."""
-        self._messages += self._coming.pop(self._env.now)
+        """Put in what is due now and wake the owner, at once: no process is running that this could interrupt."""
+        self._messages += self._coming.pop(self._env._now)
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting._ok, waiting._value = True, self._messages[0].cause
@@ -223,6 +224,51 @@ class Venue(Protocol):
         """Return how much of an asset to sell so that its price becomes `ratio_ppm` of today's."""
 
 
+class Step(NamedTuple):
+    """One sale on a route."""
+
+    venue: Venue
+    sold: int
+    bought: int
+
+
+Route = tuple[Step, ...]
+
+
+def find_routes(venues: list[Venue], sold: int, bought: int) -> list[Route]:
+    """Return the ways to sell one asset for another over one market or two, in the order of the venues."""
+    direct = [(Step(venue, sold, bought),) for venue in venues if {sold, bought} <= set(venue.assets())]
+    return direct + [
+        (Step(first, sold, middle), Step(second, middle, bought))
+        for first, second in permutations(venues, 2)
+        for middle in sorted(set(first.assets()) & set(second.assets()) - {sold, bought})
+        if sold in first.assets() and bought in second.assets()
+    ]
+
+
+def quote_route(route: Route, quantity: int) -> int:
+    """Return what selling `quantity` over a route would bring now."""
+    for venue, sold, bought in route:
+        quantity = venue.quote(sold, quantity, bought)
+    return quantity
+
+
+def best_route(routes: list[Route], quantity: int) -> tuple[int, Route]:
+    """Return the best proceeds and their route, (0, ()) where there is none; the first of equals wins."""
+    best: tuple[int, Route] = (0, ())
+    for route in routes:
+        if (proceeds := quote_route(route, quantity)) > best[0]:
+            best = (proceeds, route)
+    return best
+
+
+def trade_route(route: Route, holder: int, quantity: int, *, cause: int, channel: int) -> Trade:
+    """Sell over a route at once, each trade the cause of the next, and return the last fill."""
+    for venue, sold, bought in route:
+        cause, quantity = venue.trade(holder, sold, quantity, bought, cause=cause, channel=channel)
+    return Trade(cause, quantity)
+
+
 class Position(NamedTuple):
     """An account at a lender: a holder, and its member where the holder is a population (else -1)."""
 
@@ -307,6 +353,7 @@ class Offer(NamedTuple):
     collateral: int
     debt: int
     largest: int
+    owed: int
     deposited: int
     collateral_unit: int
     debt_unit: int
@@ -322,8 +369,11 @@ class Issuer(Protocol):
     asset: int
     payout: int
 
-    def redeemable(self, quantity: int) -> int:
-        """Return what a redemption of `quantity` would pay, 0 when it would be refused."""
+    def room(self) -> int:
+        """Return how much may still be redeemed in this hour."""
+
+    def payment(self, quantity: int) -> int:
+        """Return what a redemption of `quantity` pays."""
 
     def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
         """Ask for redemption and return the event; the money follows after the settlement delay."""

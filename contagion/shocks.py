@@ -108,7 +108,8 @@ class Withdrawal(_Shock):
         holder, asset = sim.network.ids[self.by], sim.assets[self.asset]
         lender = cast(Lender, sim.mechanisms[sim.network.ids[self.lender]])
         position, inbox = Position(holder, -1), sim.inbox()
-        lender.liquidity.reach(inbox)
+        news = [e.latency_us for e in sim.network.edges if (e.source, e.target) == (lender.node, holder)]
+        lender.liquidity.reach(inbox, min(news, default=0))
         yield sim.env.timeout(self.at)
         left = sim.units(asset, self.quantity)
         cause = sim.shock(holder, asset=asset, quantity=left)

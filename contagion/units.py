@@ -15,6 +15,9 @@ PRICE_DECIMALS = 9
 PRICE_SCALE = 10**PRICE_DECIMALS
 """One unit of currency, as a price."""
 
+VALUE_DECIMALS = 21
+"""Decimals of the value of one base unit (a price at up to 12 decimals): exact for every asset."""
+
 SUPPLY_LIMIT = 2**62
 """No balance may reach this many base units, so that sums of two still fit in 64 bits."""
 
@@ -123,4 +126,4 @@ def value_of(quantity: int, price: int, decimals: int, currency_decimals: int) -
     >>> value_of(2 * 10**8, 1_500 * PRICE_SCALE, 8, 6)
     3000000000
     """
-    return quantity * price * 10**currency_decimals // 10 ** (decimals + PRICE_DECIMALS)
+    return int(quantity * price * 10**currency_decimals // 10 ** (decimals + PRICE_DECIMALS))

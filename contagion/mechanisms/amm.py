@@ -2,7 +2,7 @@
 
 `constant_product` is Uniswap v2 (x·y = k, the fee stays in the pool), `stableswap` is Curve's invariant for
 assets that should trade at a fixed ratio; both in integers as the contracts compute them, rounded in the
-pool's favour. The last asset is the numeraire. Its own price is its reference price or, where a `prices` edge
+pool's favour. Where the contract's own iteration would not end, trades are refused and the price stays. The last asset is the numeraire. Its own price is its reference price or, where a `prices` edge
 with that asset reaches the pool, what that feed says.
 
 One trade: quote at the reserves that are there, post four legs, then move the price, then tell the listeners.
@@ -17,6 +17,7 @@ from pydantic import Field
 from contagion.errors import Misfit
 from contagion.finance import amm
 from contagion.finance.branching import first_mark
+from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
@@ -88,20 +89,25 @@ class Amm:
         return self._assets
 
     def quote(self, sold: int, quantity: int, bought: int) -> int:
-        """Return what selling `quantity` would bring, fee deducted."""
+        """Return what selling `quantity` would bring, fee deducted; 0 where the contract cannot compute it."""
         reserves = self.sim.ledger.balances[self.node]
         if self.params.curve == "constant_product":
             return amm.swap_out(quantity, reserves[sold], reserves[bought], self._fee)
         i, j = self._index[sold], self._index[bought]
         scaled = quantity * self._multipliers[i]
-        out = amm.stableswap_out(scaled, i, j, self._normal(), self.params.amplification, self._fee)
+        try:
+            out = amm.stableswap_out(scaled, i, j, self._normal(), self.params.amplification, self._fee)
+        except ArithmeticError:
+            return 0
         return min(out // self._multipliers[j], reserves[bought] - 1)
 
     def trade(
         self, holder: int, sold: int, quantity: int, bought: int, *, cause: int, channel: int, member: int = -1
     ) -> Trade:
-        """Sell `quantity` at once; Refused when the holder cannot deliver it."""
+        """Sell `quantity` at once; Refused when the holder cannot deliver it or the pool gives nothing."""
         received = self.quote(sold, quantity, bought)
+        if received <= 0:
+            raise Refused(f"{self.sim.network.names[self.node]} gives nothing for {quantity} base units")
         node, own = self.node, () if member < 0 else (member,)
         event = self.sim.transact(
             "trade",
@@ -131,19 +137,13 @@ class Amm:
         if self.params.curve == "constant_product":
             return amm.sale_to_price(reserves[sold], reserves[other], ratio_ppm)
         i, j = self._index[sold], self._index[other]
-        balances = self._normal()
-        now = self._spot(i, j, balances)
-        low, high = 0, max(balances) * 1_000
+        low, high = 0, self._normal()[i] // 1_000
+        goal = self._spot(i, j, self._normal()) * ratio_ppm
+        while self._spot_after(i, j, high) * PPM > goal:
+            low, high = high, high * 2
         while high - low > max(low // 10_000, 1):
             middle = (low + high) // 2
-            out = amm.stableswap_out(middle, i, j, balances, self.params.amplification, 0)
-            moved = list(balances)
-            moved[i] += middle
-            moved[j] -= out
-            if self._spot(i, j, moved) * PPM > now * ratio_ppm:
-                low = middle
-            else:
-                high = middle
+            low, high = (middle, high) if self._spot_after(i, j, middle) * PPM > goal else (low, middle)
         return high // self._multipliers[i]
 
     def _numeraire_links(self) -> bool:
@@ -166,6 +166,17 @@ class Amm:
         reserves = self.sim.ledger.balances[self.node]
         return [reserves[a] * m for a, m in zip(self._assets, self._multipliers, strict=True)]
 
+    def _spot_after(self, i: int, j: int, sold: int) -> int:
+        """Return the price of i in j after a sale without fee; 0 beyond what the contract can compute."""
+        balances = self._normal()
+        try:
+            out = amm.stableswap_out(sold, i, j, balances, self.params.amplification, 0)
+            balances[i] += sold
+            balances[j] -= out
+            return self._spot(i, j, balances)
+        except ArithmeticError:
+            return 0
+
     def _spot(self, i: int, j: int, balances: list[int]) -> int:
         return amm.stableswap_price(i, j, balances, self.params.amplification, PRICE_SCALE)
 
@@ -175,8 +186,12 @@ class Amm:
         if self.params.curve == "constant_product":
             scale = 10 ** self._decimals[i] * self._quote.price
             return reserves[numeraire] * scale // (reserves[asset] * 10 ** self._decimals[j])
+        try:
+            spot = self._spot(i, j, self._normal())
+        except ArithmeticError:
+            return self.feeds[asset].mark.price
         rates = [m // 10 ** (_WEI - d) for m, d in zip(self._multipliers, self._decimals, strict=True)]
-        return self._spot(i, j, self._normal()) * self._quote.price * rates[i] // (PRICE_SCALE * rates[j])
+        return spot * self._quote.price * rates[i] // (PRICE_SCALE * rates[j])
 
     def _per_unit(self, sold: int, quantity: int, bought: int, received: int) -> int:
         if not quantity:

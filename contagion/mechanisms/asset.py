@@ -6,7 +6,10 @@ moves by shocks and, at the annual `yield_rate`, by the hour. A pegged asset tha
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import ClassVar
+
+from pydantic import Field
 
 from contagion.finance.branching import Exposure
 from contagion.log import CLOCK, Channel
@@ -15,8 +18,6 @@ from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_DECIMALS, YEAR, to_ppm, to_units
-from decimal import Decimal
-from pydantic import Field
 
 _HOUR = 3_600_000_000
 

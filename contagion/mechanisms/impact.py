@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from contagion.finance import impact
-from contagion.log import Channel
 from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade

@@ -9,29 +9,35 @@ once over the best route of at most two markets, or redeems with an issuer that 
 
 from collections.abc import Iterable
 from decimal import Decimal
-from itertools import permutations
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from contagion.finance.lending import liquidation
+from contagion.finance.lending import Liquidation, liquidation
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, Duration
 from contagion.params import Params as Parameters
 from contagion.ports import (
-    CALLERS, ISSUERS, VENUES, Call, Issuer, Lender, Mechanism, Offer, Position, Process, Seizure, Tick, Venue,
-)  # fmt: skip
+    CALLERS,
+    ISSUERS,
+    VENUES,
+    Call,
+    Issuer,
+    Lender,
+    Mechanism,
+    Offer,
+    Position,
+    Process,
+    Route,
+    Tick,
+    Venue,
+    best_route,
+    find_routes,
+    trade_route,
+)
 from contagion.simulation import Simulation
-from contagion.units import PRICE_DECIMALS, to_units
+from contagion.units import PPM, VALUE_DECIMALS, to_units
 
 _SEARCH_STEPS = 40
-
-
-class Step(NamedTuple):
-    """One sale on a route."""
-
-    venue: Venue
-    sold: int
-    bought: int
 
 
 class Liquidator:
@@ -53,6 +59,7 @@ class Liquidator:
         self._known: dict[tuple[int, Position], int] = {}
         self._grumbled: set[tuple[int, Position]] = set()
         self._lenders: dict[int, Lender] = {}
+        self._known_routes: dict[tuple[int, int], list[Route]] = {}
         self._last_tick = 0
 
     def open(self) -> None:
@@ -108,19 +115,38 @@ class Liquidator:
 
     def _liquidate(self, lender: Lender, position: Position, offer: Offer, call: int) -> bool:
         """Return whether a liquidation went through."""
-        budget = min(offer.largest, self.sim.ledger.balances[self.node][offer.debt])
-        size = budget if self.params.unconditional else self._best_size(offer, budget)
+        size, issuer = self._plan(offer, min(offer.largest, self.sim.ledger.balances[self.node][offer.debt]))
         if size <= 0:
             return False
         seizure = lender.liquidate(position, offer, size, self.node, cause=call)
         if self._last_tick > call:
             self.sim.contribute(seizure.event, self._last_tick)
         self._pay_gas(offer.debt, seizure.event)
-        self._sell(offer, seizure)
+        if issuer is not None:
+            issuer.redeem(self.node, seizure.received, cause=seizure.event)
+            return True
+        proceeds, route = best_route(self._routes(offer.collateral, offer.debt), seizure.received)
+        if proceeds:
+            trade_route(
+                route, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION
+            )
         return True
 
+    def _plan(self, offer: Offer, budget: int) -> tuple[int, Issuer | None]:
+        """Return (repayment, issuer to redeem with or None): what pays most, (0, None) when nothing does."""
+        if self.params.unconditional:
+            return budget, None
+        plans = [(self._profit(offer, size := self._best_size(offer, budget)), size, None)]
+        for issuer in self._issuers:
+            if (issuer.asset, issuer.payout) == (offer.collateral, offer.debt):
+                size = self._redeemable(offer, budget, issuer)
+                plans.append((self._profit(offer, size, issuer), size, issuer))
+        profit, size, way = max(plans, key=lambda plan: plan[0])
+        worth_it = profit >= self._in_debt_asset(offer, self.params.minimum_profit)
+        return (size, way) if size and worth_it else (0, None)
+
     def _best_size(self, offer: Offer, budget: int) -> int:
-        """Return the repayment with the largest profit, 0 when none reaches the minimum."""
+        """Return the repayment with the largest profit at the markets."""
         low, high = 0, budget
         if self._profit(offer, budget) >= self._profit(offer, budget - budget // 50):
             low = budget
@@ -132,65 +158,46 @@ class Liquidator:
             low, high = (
                 (low, right) if self._profit(offer, left) >= self._profit(offer, right) else (left, high)
             )
-        best = max(range(low, high + 1), key=lambda size: self._profit(offer, size))
-        best = self._clear_of_dust(offer, best, budget)
-        minimum = self._in_debt_asset(offer, self.params.minimum_profit)
-        return best if best and self._profit(offer, best) >= minimum else 0
+        return self._clear_of_dust(offer, (low + high) // 2, budget)
+
+    def _redeemable(self, offer: Offer, budget: int, issuer: Issuer) -> int:
+        """Return the largest repayment whose collateral the issuer still takes."""
+        bonus = PPM + offer.bonus_ppm
+        limit = issuer.room() * offer.collateral_unit * PPM // (offer.debt_unit * bonus)
+        return self._clear_of_dust(offer, min(budget, limit), min(budget, limit))
 
     def _clear_of_dust(self, offer: Offer, size: int, budget: int) -> int:
-        """Return a size that leaves no rest below the protocol's minimum: less, or all of it."""
-        rest = (offer.largest - size) * offer.debt_unit
+        """Return a size that leaves no rest below the protocol's minimum: all of it, or less, or 0."""
+        deal = self._deal(offer, size)
+        rest = min((offer.owed - deal.repay) * offer.debt_unit, (offer.deposited - deal.seized) * offer.collateral_unit)
         if not 0 < rest < offer.smallest_rest:
             return size
-        return offer.largest if budget >= offer.largest else size - offer.smallest_rest // offer.debt_unit
+        if budget >= offer.largest == offer.owed:
+            return offer.largest
+        return max(size - offer.smallest_rest // offer.debt_unit, 0)
 
-    def _profit(self, offer: Offer, repay: int) -> int:
-        """Return proceeds minus repayment minus gas, in base units of the debt asset."""
-        deal = liquidation(
+    def _deal(self, offer: Offer, repay: int) -> Liquidation:
+        return liquidation(
             repay, offer.deposited, offer.debt_unit, offer.collateral_unit, offer.bonus_ppm, offer.fee_ppm
         )
-        proceeds, _ = self._best_route(offer.collateral, deal.seized - deal.protocol_fee, offer.debt)
+
+    def _profit(self, offer: Offer, repay: int, issuer: Issuer | None = None) -> int:
+        """Return proceeds minus repayment minus gas, in base units of the debt asset."""
+        deal = self._deal(offer, repay)
+        received = deal.seized - deal.protocol_fee
+        if issuer is not None:
+            proceeds = issuer.payment(received)
+        else:
+            proceeds, _ = best_route(self._routes(offer.collateral, offer.debt), received)
         return proceeds - deal.repay - self._in_debt_asset(offer, self.params.gas)
 
     def _in_debt_asset(self, offer: Offer, value: Decimal) -> int:
-        return to_units(value, PRICE_DECIMALS + 12) // offer.debt_unit
+        return to_units(value, VALUE_DECIMALS) // offer.debt_unit
 
-    def _best_route(self, sold: int, quantity: int, bought: int) -> tuple[int, list[Step]]:
-        """Return the best proceeds and their route; an empty route with proceeds is a redemption."""
-        best: tuple[int, list[Step]] = (0, [])
-        if quantity <= 0:
-            return best
-        for issuer in self._issuers:
-            if (issuer.asset, issuer.payout) == (sold, bought):
-                best = max(best, (issuer.redeemable(quantity), []), key=lambda item: item[0])
-        for route in self._routes(sold, bought):
-            amount = quantity
-            for venue, left, right in route:
-                amount = venue.quote(left, amount, right)
-            best = max(best, (amount, route), key=lambda item: item[0])
-        return best
-
-    def _routes(self, sold: int, bought: int) -> list[list[Step]]:
-        direct = [[Step(v, sold, bought)] for v in self._venues if {sold, bought} <= set(v.assets())]
-        return direct + [
-            [Step(first, sold, middle), Step(second, middle, bought)]
-            for first, second in permutations(self._venues, 2)
-            for middle in sorted(set(first.assets()) & set(second.assets()) - {sold, bought})
-            if sold in first.assets() and bought in second.assets()
-        ]
-
-    def _sell(self, offer: Offer, seizure: Seizure) -> None:
-        proceeds, route = self._best_route(offer.collateral, seizure.received, offer.debt)
-        if not proceeds:
-            return
-        if not route:
-            issuer = next(i for i in self._issuers if (i.asset, i.payout) == (offer.collateral, offer.debt))
-            issuer.redeem(self.node, seizure.received, cause=seizure.event)
-        amount, cause = seizure.received, seizure.event
-        for venue, sold, bought in route:
-            cause, amount = venue.trade(
-                self.node, sold, amount, bought, cause=cause, channel=Channel.LENDING_LIQUIDATION
-            )
+    def _routes(self, sold: int, bought: int) -> list[Route]:
+        if (sold, bought) not in self._known_routes:
+            self._known_routes[sold, bought] = find_routes(self._venues, sold, bought)
+        return self._known_routes[sold, bought]
 
     def _pay_gas(self, asset: int, cause: int) -> None:
         gas = self.sim.units(asset, self.params.gas)

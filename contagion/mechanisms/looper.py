@@ -17,13 +17,15 @@ from pydantic import Field, model_validator
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Exposure
-from contagion.finance.leverage import carry
 from contagion.finance.lending import repay_to_health
+from contagion.finance.leverage import carry
 from contagion.ledger import Refused
 from contagion.log import CLOCK, Channel
 from contagion.params import AssetName, Duration, Positive, Rate, Share
 from contagion.params import Params as Parameters
-from contagion.ports import LENDERS, VENUES, Mechanism, Position, Process, Tick
+from contagion.ports import (
+    LENDERS, VENUES, Mechanism, Position, Process, Tick, best_route, find_routes, trade_route,
+)  # fmt: skip
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 
@@ -155,33 +157,30 @@ class Looper:
         """Sell collateral and repay, by flash loan, up to the target health."""
         sim, lender = self.sim, self._lender
         assert lender is not None
-        venues = [v for v in sim.peers(self.node, VENUES) if {self.collateral, self.debt} <= set(v.assets())]
-        deposited, owed = lender.collateral_of(self.position, self.collateral), lender.debt_of(self.position, self.debt)
-        threshold, target = lender.threshold_ppm(self.collateral) / PPM, float(self.params.unwind_to)
+        deposited = lender.collateral_of(self.position, self.collateral)
+        owed = lender.debt_of(self.position, self.debt)
+        threshold = lender.threshold_ppm(self.collateral) / PPM
         worth = self._value(deposited, self.collateral), self._value(owed, self.debt)
-        part = repay_to_health(*worth, threshold, 0.0, target) / worth[1]
+        part = repay_to_health(*worth, threshold, 0.0, float(self.params.unwind_to)) / worth[1]
         sold = min(self._convert(int(owed * min(part, 1.0)), self.debt, self.collateral), deposited)
-        offers = [(v.quote(self.collateral, sold, self.debt), -v.node, v) for v in venues]
-        proceeds, _, venue = max(offers, key=lambda o: o[:2], default=(0, 0, None))
+        routes = find_routes(sim.peers(self.node, VENUES), self.collateral, self.debt)
+        proceeds, route = best_route(routes, sold)
         proceeds = min(proceeds, owed)
-        left = self._value(deposited - sold, self.collateral) * threshold
-        healthier = left * worth[1] > worth[0] * threshold * self._value(owed - proceeds, self.debt)
-        if venue is None or not healthier or left < self._value(owed - proceeds, self.debt) or (
-            lender.available(self.collateral) < sold
-        ):  # fmt: skip
+        covered = self._value(deposited - sold, self.collateral) * threshold
+        left = self._value(owed - proceeds, self.debt)
+        healthier = covered * worth[1] > worth[0] * threshold * left and covered >= left
+        if not (proceeds and healthier and lender.available(self.collateral) >= sold):
             sim.record("unwind-refused", self.node, cause=cause, asset=self.collateral, quantity=sold)
             return
         opened = self._opened.get((tick.market, tick.asset), tick.mark)
         event = sim.record(
-            "forced-unwind", self.node, cause=cause, asset=self.collateral, market=venue.node, quantity=sold,
+            "forced-unwind", self.node, cause=cause, asset=self.collateral, market=route[0].venue.node, quantity=sold,
             channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=[Exposure(1.0, opened, tick.mark)],
         )  # fmt: skip
         self._flash(event, proceeds)
         event = lender.repay(self.position, self.debt, proceeds, cause=event)
         event = lender.withdraw(self.position, self.collateral, sold, cause=event)
-        event, _ = venue.trade(
-            self.node, self.collateral, sold, self.debt, cause=event, channel=Channel.LOOP_UNWINDING
-        )
+        event, _ = trade_route(route, self.node, sold, cause=event, channel=Channel.LOOP_UNWINDING)
         self._flash(event, -proceeds)
 
     def _flash(self, cause: int, amount: int) -> None:

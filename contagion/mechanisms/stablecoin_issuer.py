@@ -52,21 +52,23 @@ class StablecoinIssuer:
         """Return nothing: redemptions start their own settlement."""
         return ()
 
-    def redeemable(self, quantity: int) -> int:
-        """Return what a redemption of `quantity` would pay, 0 when it would be refused."""
+    def room(self) -> int:
+        """Return how much may still be redeemed in this hour (a window that slides)."""
         since = self.sim.env.now - _HOUR
         self._requests = [(time, amount) for time, amount in self._requests if time > since]
         used = sum(amount for _, amount in self._requests)
-        if used + quantity > self.sim.units(self.asset, self.params.capacity):
-            return 0
+        return max(self.sim.units(self.asset, self.params.capacity) - used, 0)
+
+    def payment(self, quantity: int) -> int:
+        """Return what a redemption of `quantity` pays: par minus the fee."""
         decimals = [self.sim.ledger.assets[asset].decimals for asset in (self.payout, self.asset)]
-        par = quantity * 10 ** decimals[0] // 10 ** decimals[1]
+        par = int(quantity * 10 ** decimals[0] // 10 ** decimals[1])
         return par - par * to_ppm(self.params.fee) // PPM
 
     def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
         """Take tokens for a claim and return the event; Refused beyond the capacity or the holding."""
-        sim, pays = self.sim, self.redeemable(quantity)
-        if not pays:
+        sim, pays = self.sim, self.payment(quantity)
+        if not 0 < quantity <= self.room():
             raise Refused(f"{sim.network.names[self.node]} redeems no more within this hour")
         event = sim.transact(
             "redemption", self.node,

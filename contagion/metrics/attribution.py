@@ -56,9 +56,9 @@ def attribution(
 
 
 def by_channel(table: Floats) -> dict[str, float]:
-    """Return the loss (positive) by channel, channels without any left out."""
-    total = -table.sum(axis=0)
-    return {channel.label: float(total[channel]) for channel in Channel if total[channel]}
+    """Return the loss (positive) by channel; what is only rounding (1e-12 of all) is left out."""
+    total, size = -table.sum(axis=0), float(np.abs(table).sum())
+    return {c.label: float(total[c]) for c in Channel if abs(total[c]) > 1e-12 * size}
 
 
 def _add_prices(

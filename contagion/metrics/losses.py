@@ -87,6 +87,33 @@ def losses(
     return Losses(start, end, **terms, perimeter=perimeter)
 
 
+def shortfall(balances: Columns, prices: Columns, books: Any) -> float:
+    """Return by how much the open positions at lenders are under water, as each lender values them.
+
+    A position is all claims between one holder (or member) and one lender: deposits count for it, debts against.
+    """
+    lenders = np.maximum(np.asarray(books.issuers), np.asarray(books.creditors))
+    claims = (np.asarray(books.underlying) >= 0) & (lenders >= 0)
+    lender = lenders[balances["asset"]]
+    chosen = claims[balances["asset"]] & (lender != balances["holder"])
+    if not chosen.any():
+        return 0.0
+    marks = Marks(prices, books)
+    rows = {name: column[chosen] for name, column in balances.items()} | {"lender": lender[chosen]}
+    worth = {
+        pair: marks.series(*divmod(pair, len(books.assets))).closing
+        for pair in np.unique(rows["lender"].astype(np.int64) * len(books.assets) + rows["asset"]).tolist()
+    }
+    values = rows["balance"] * np.array(
+        [worth[pair] for pair in (rows["lender"].astype(np.int64) * len(books.assets) + rows["asset"]).tolist()]
+    )
+    keys = np.stack([rows["lender"], rows["holder"], rows["member"]])
+    _, inverse = np.unique(keys, axis=1, return_inverse=True)
+    nets = np.zeros(int(inverse.max()) + 1)
+    np.add.at(nets, inverse.ravel(), values)
+    return math.fsum(np.maximum(-nets, 0.0))
+
+
 def by_holder_value(columns: Columns, marks: Marks, books: Any) -> Floats:
     """Return what each row of (event, holder, asset, amount) was worth to its holder at its event."""
     values = np.zeros(len(columns["event"]))

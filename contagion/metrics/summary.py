@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from contagion.log import FAILURES, Channel
 from contagion.metrics import cascade
 from contagion.metrics.attribution import attribution, by_channel
-from contagion.metrics.losses import Losses, losses
+from contagion.metrics.losses import Losses, losses, shortfall
 from contagion.units import PRICE_SCALE, SECOND
 
 TOLERANCE = 1e-9
@@ -28,17 +28,21 @@ def summarise(run: Any) -> dict[str, Any]:
     run.tables["accounts"] = accounts(tables, books, lost)
     inside = lost.perimeter[holders]
     unit = 10.0**-books.currency_decimals
+    realised = _sum_of(events, books.kinds, "bad-debt") * unit
+    still_open = shortfall(tables["balances"], tables["prices"], books)
     return {
         "failures": len(cascade.failures(events, books.kinds)),
         "failures_by_kind": _by_kind(events, books.kinds),
         **_depths(events, failed, books, unit),
-        "total_losses": _totals(lost, events, books, unit),
+        "total_losses": _totals(lost, events, books, unit) | {"unfunded": realised + still_open},
         "losses_by_sector": _by_sector(lost, books.sectors),
         "losses_by_channel": by_channel(table[inside]),
         "liquidated": _liquidated(events, books, unit),
         "cancelled": {"orders": 0, "value": 0.0},
         "prices": _prices(tables["prices"], books),
-        "bad_debt": _sum_of(events, books.kinds, "bad-debt") * unit,
+        "bad_debt": realised + still_open,
+        "bad_debt_realised": realised,
+        "bad_debt_open": still_open,
         "insurance_used": 0.0,
         "adl": {"value": 0.0, "accounts": 0},
         "carry": _carry(events, books),
@@ -111,7 +115,7 @@ def _totals(lost: Losses, events: Any, books: Any, unit: float) -> dict[str, Any
         "exogenous": None,
         "endogenous": None,
         "amplification": None,
-        "unfunded": _sum_of(events, books.kinds, "bad-debt") * unit,
+        "unfunded": None,
         "deadweight": _sum_of(events, books.kinds, "gas", "quantity", books.decimals, books.currency_decimals) * unit,
         "terms": lost.terms,
         "identity_error": lost.error(),
@@ -146,9 +150,13 @@ def _liquidated(events: Any, books: Any, unit: float) -> dict[str, Any]:
 
 
 def _prices(prices: Any, books: Any) -> dict[str, Any]:
+    """Return first, low and last price of every market and oracle, and of what moved by itself."""
     table = {}
+    claims = {name for name, under in zip(books.assets, books.underlying, strict=True) if under >= 0}
     for market in np.unique(prices["market"]).tolist():
-        rows = np.flatnonzero(prices["market"] == market)
+        name, rows = books.feeds[market], np.flatnonzero(prices["market"] == market)
+        if name in claims or (name in books.assets and len(rows) == 1):
+            continue
         path = prices["price"][rows] / PRICE_SCALE
         low = int(np.argmin(path))
         table[books.feeds[market]] = {

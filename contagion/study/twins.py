@@ -18,10 +18,12 @@ from contagion.graph import MARKETS, knock_out
 from contagion.metrics import cascade
 from contagion.metrics.summary import summarise
 from contagion.network import Network
-from contagion.run import Run
+from contagion.runs import Run
 from contagion.scenario import Scenario
 
 Progress = Callable[[str, int, int], None]
+
+_STEPS = 50
 
 
 def run(
@@ -39,7 +41,8 @@ def run(
 ) -> Run:
     """Run a scenario or any exposure graph that follows the schema, and return what is left of it.
 
-    until_us : where to stop, default the scenario's horizon; shock=False makes the control run itself.
+    until_us : where to stop, default the scenario's horizon; shock=False makes the control run itself, which has
+    no twins.
     BadInput for a graph with problems, KeyError for an unknown knock-out.
 
     >>> import networkx as nx
@@ -59,8 +62,8 @@ def run(
     base.facts = facts | {"digest": base.manifest["digest"]} | summarise(base)
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
-    if twins:
-        others = {name: _run(graph, end_us, name, options, progress) for name in _twins(graph, shock)}
+    if twins and shock:
+        others = {name: _run(graph, end_us, name, options, progress) for name in _twins(graph)}
         _add_twins(base, others)
     return base
 
@@ -76,8 +79,8 @@ def synchronous(network: Network) -> Network:
     return Network(network.nodes, edges)
 
 
-def _twins(graph: nx.MultiDiGraph, shock: bool) -> list[str]:
-    return ["control"] * shock + ["frozen"] + ["rounds"] * bool(graph.graph.get("monotone"))
+def _twins(graph: nx.MultiDiGraph) -> list[str]:
+    return ["control", "frozen"] + ["rounds"] * bool(graph.graph.get("monotone"))
 
 
 def _run(
@@ -85,15 +88,14 @@ def _run(
 ) -> Run:
     began = time.perf_counter()
     sim = build(graph, twin=twin, transform=synchronous if twin == "rounds" else None, **options)
-    steps = 50 if progress else 1
+    steps = max(min(_STEPS, end_us), 1)  # the same with and without progress: a stop takes a place among ties
     for step in range(1, steps + 1):
         sim.run(end_us * step // steps)
         if progress:
             progress(twin, sim.env.now, end_us)
     result = collect(sim, graph)
     seconds = time.perf_counter() - began
-    result.manifest["twin"] = twin
-    result.manifest["wall_s"] = seconds
+    result.manifest |= {"twin": twin, "end_us": end_us, "wall_s": seconds}
     result.facts["ledger"] = {"max_imbalance": sim.ledger.max_imbalance()}
     return result
 

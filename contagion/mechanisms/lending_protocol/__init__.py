@@ -7,32 +7,29 @@ keeps a fee; a rest below $1,000 is refused; debt without any collateral left is
 
 One check, at most once a block: (1) read the oracle answers that have arrived, in their order; (2) find who is
 in breach after the last of them and, for each, the first answer from which it has been in breach: its cause;
-(3) log one `call` per cause, and offer the positions to the liquidators. The protocol itself sells nothing.
+(3) log one `call` per cause and offer those positions to the liquidators, who also hear that the terms of the
+others have changed. The protocol itself sells nothing.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from contagion.errors import Misfit
 from contagion.finance import lending
-from contagion.finance.branching import Exposure, Mark
-from contagion.ledger import Leg, Refused
+from contagion.ledger import Refused
 from contagion.log import CLOCK, Channel
 from contagion.mechanisms.lending_protocol.cohort import Cohort
+from contagion.mechanisms.lending_protocol.positions import Positions, member_of
 from contagion.mechanisms.lending_protocol.reserve import Reserve, ReserveParams
 from contagion.params import AssetName, Duration, Params, Share
 from contagion.ports import BORROWERS, CREDITORS, Call, Mechanism, Offer, Position, Process, Seizure, Signal
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_DECIMALS, to_ppm
-
-_SCALE = 12
+from contagion.units import PPM, to_ppm
 
 
-class LendingProtocol:
+class LendingProtocol(Positions):
     """Reserves, positions and the check of their health."""
 
     class Params(Params):
@@ -49,20 +46,14 @@ class LendingProtocol:
     reacts: ClassVar[bool] = True
 
     def __init__(self, sim: Simulation, node: int, params: "LendingProtocol.Params") -> None:
-        self.sim, self.node, self.params = sim, node, params
-        self.calls, self.liquidity = Signal(sim.env), Signal(sim.env)
-        self.reserves = {
-            sim.assets[name]: Reserve(sim, node, name, reserve) for name, reserve in params.reserves.items()
-        }
+        reserves = [Reserve(sim, node, name, reserve) for name, reserve in params.reserves.items()]
+        super().__init__(sim, node, {reserve.asset: reserve for reserve in reserves})
+        self.params, self.calls = params, Signal(sim.env)
         self._inbox = sim.inbox()
-        self._marks: dict[int, Mark] = {}
-        self._first_marks: dict[int, Mark] = {}
-        self._opened: dict[tuple[Position, int], Mark] = {}
         self._cohorts: list[Cohort] = []
         self._plain: list[Position] = []
         self._breached: dict[Position, int] = {}
         self._called: set[Position] = set()
-        self._one = 10 ** (_SCALE + PRICE_DECIMALS)
 
     def open(self) -> None:
         """Read the oracles and take what suppliers have deposited (their `claims` edges)."""
@@ -98,124 +89,6 @@ class LendingProtocol:
             )
         yield self._watch()
 
-    # Positions
-
-    def open_position(self, position: Position, asset: int, amount: Any, side: str) -> None:
-        """Post a deposit or a debt that exists at the start, the outside being the other side of the cash."""
-        sim, node, reserve = self.sim, self.node, self._reserve(asset, position)
-        total = int(np.sum(amount))
-        own: tuple[Any, ...] = (position.holder, reserve.supply if side == "collateral" else reserve.debt)
-        members = (np.arange(len(amount)),) if isinstance(amount, np.ndarray) else ()
-        if side == "collateral":
-            legs: tuple[Leg, ...] = (
-                (sim.world, asset, -total), (node, asset, total), (node, reserve.supply, -total),
-                (*own, amount, *members),
-            )  # fmt: skip
-        else:
-            if not reserve.params.borrowable:
-                raise Misfit(("nodes", sim.network.names[node], "reserves"), f"{self._name(asset)} is not lent")
-            legs = (
-                (node, asset, -total), (sim.world, asset, total), (*own, -amount, *members),
-                (node, reserve.debt, total),
-            )  # fmt: skip
-        try:
-            sim.transact("opening", position.holder, *legs, cause=CLOCK, asset=asset, quantity=total)
-        except Refused as refusal:
-            raise Misfit(("nodes", sim.network.names[position.holder]), f"cannot open: {refusal}") from None
-
-    def add_members(self, position: Position, collateral: int, debt: int, count: int) -> None:
-        """Give a population a column per claim, one row a member."""
-        for claim in (self._reserve(collateral, position).supply, self._reserve(debt, position).debt):
-            self.sim.ledger.add_members(position.holder, claim, count)
-
-    def collateral_of(self, position: Position, asset: int) -> int:
-        """Return what a position has deposited."""
-        reserve = self.reserves[asset]
-        return reserve.supplied(self.sim.ledger.balance(position.holder, reserve.supply, position.member))
-
-    def debt_of(self, position: Position, asset: int) -> int:
-        """Return what a position owes, interest included."""
-        reserve = self.reserves[asset]
-        return reserve.indebted(-self.sim.ledger.balance(position.holder, reserve.debt, position.member))
-
-    def health(self, position: Position) -> float:
-        """Return the health factor at the last prices read; infinite without debt."""
-        weighted, debt = self._sides(position)
-        return lending.health_factor(weighted / PPM, debt)
-
-    def borrow_rate(self, asset: int) -> float:
-        """Return the annual rate that borrowers of an asset pay now."""
-        return self.reserves[asset].borrow_rate()
-
-    def price(self, asset: int) -> int:
-        """Return the price (10^-9) at which this protocol values an asset."""
-        return self._marks[asset].price
-
-    def threshold_ppm(self, asset: int) -> int:
-        """Return the liquidation threshold of an asset."""
-        return self.reserves[asset].threshold
-
-    def available(self, asset: int) -> int:
-        """Return the liquidity left in a reserve."""
-        return self.reserves[asset].cash()
-
-    def supply(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
-        """Deposit and return the event; Refused when the holder does not have it."""
-        reserve, own = self._reserve(asset, position), _member(position)
-        reserve.accrue()
-        units = reserve.supply_units(amount)
-        event = self._move("supply", position, asset, amount, cause,
-            (position.holder, asset, -amount, *own), (self.node, asset, amount),
-            (self.node, reserve.supply, -units), (position.holder, reserve.supply, units, *own))  # fmt: skip
-        self._remember(position, asset)
-        self.liquidity.fire(event)
-        return event
-
-    def withdraw(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
-        """Take a deposit out and return the event; Refused when unhealthy afterwards or not liquid."""
-        reserve, own = self._reserve(asset, position), _member(position)
-        reserve.accrue()
-        if amount > reserve.cash():
-            raise Refused(f"{self._name(asset)} is lent out: {reserve.cash()} of {amount} base units are left")
-        weighted, debt = self._sides(position)
-        if debt and lending.is_liquidatable(weighted - amount * self._unit(asset) * reserve.threshold, debt):
-            raise Refused(f"a withdrawal of {amount} {self._name(asset)} would leave the position unhealthy")
-        units = reserve.supply_units(amount, up=True)
-        return self._move("withdrawal", position, asset, amount, cause,
-            (position.holder, reserve.supply, -units, *own), (self.node, reserve.supply, units),
-            (self.node, asset, -amount), (position.holder, asset, amount, *own))  # fmt: skip
-
-    def borrow(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
-        """Borrow and return the event; Refused beyond the loan-to-value or the liquidity left."""
-        reserve, own = self._reserve(asset, position), _member(position)
-        reserve.accrue()
-        limit = sum(self.collateral_of(position, a) * self._unit(a) * to_ppm(r.params.ltv)
-                    for a, r in self.reserves.items())  # fmt: skip
-        if (self._sides(position)[1] + amount * self._unit(asset)) * PPM > limit:
-            raise Refused(f"{amount} base units of {self._name(asset)} are beyond the loan-to-value")
-        units = reserve.debt_units(amount)
-        event = self._move("borrow", position, asset, amount, cause,
-            (self.node, asset, -amount), (position.holder, asset, amount, *own),
-            (position.holder, reserve.debt, -units, *own), (self.node, reserve.debt, units))  # fmt: skip
-        self._remember(position, asset)
-        return event
-
-    def repay(
-        self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None
-    ) -> int:
-        """Pay a debt back, at most all of it, and return the event; `payer` pays for somebody else."""
-        reserve, own = self._reserve(asset, position), _member(position)
-        reserve.accrue()
-        amount, units = self._payback(reserve, position, amount)
-        payer_leg = (position.holder, asset, -amount, *own) if payer is None else (payer, asset, -amount)
-        event = self._move("repayment", position, asset, amount, cause,
-            payer_leg, (self.node, asset, amount),
-            (position.holder, reserve.debt, units, *own), (self.node, reserve.debt, -units))  # fmt: skip
-        self.liquidity.fire(event)
-        return event
-
-    # Liquidation
-
     def offer(self, position: Position, collateral: int | None = None) -> Offer | None:
         """Return the terms of a liquidation of the largest collateral (or a stated one) and the largest debt."""
         deposits = {a: self.collateral_of(position, a) for a, r in self.reserves.items() if r.threshold}
@@ -233,7 +106,7 @@ class LendingProtocol:
         largest = min(debts[repaid], debt * factor // (PPM * debt_unit))
         reserve = self.reserves[seized]
         return Offer(
-            seized, repaid, largest, deposits[seized], self._unit(seized), debt_unit, reserve.bonus, reserve.fee,
+            seized, repaid, largest, debts[repaid], deposits[seized], self._unit(seized), debt_unit, reserve.bonus, reserve.fee,
             self.params.dust * self._one,
         )  # fmt: skip
 
@@ -257,7 +130,7 @@ class LendingProtocol:
         held = self.sim.ledger.balance(position.holder, pledged.supply, position.member)
         everything = deal.seized == terms.deposited
         units = held if everything else min(held, pledged.supply_units(deal.seized, up=True))
-        own, holder, node = _member(position), position.holder, self.node
+        own, holder, node = member_of(position), position.holder, self.node
         event = self.sim.transact(
             "liquidation", holder,
             (liquidator, offer.debt, -repaid), (node, offer.debt, repaid),
@@ -289,12 +162,10 @@ class LendingProtocol:
                 amount = reserve.indebted(units)
                 self.sim.transact(
                     "bad-debt", self.node,
-                    (position.holder, reserve.debt, units, *_member(position)), (self.node, reserve.debt, -units),
+                    (position.holder, reserve.debt, units, *member_of(position)), (self.node, reserve.debt, -units),
                     cause=event, member=position.member, channel=Channel.CREDIT, asset=asset, market=self.node,
                     quantity=amount, value=self._value(amount * self._unit(asset)),
                 )  # fmt: skip
-
-    # The check of health
 
     def _watch(self) -> Process:
         sim, block = self.sim, self.params.block_time
@@ -305,6 +176,7 @@ class LendingProtocol:
             self._read()
 
     def _read(self) -> None:
+        cause = CLOCK
         for cause, tick in self._inbox.take():
             if tick.asset not in self.reserves:
                 continue
@@ -318,6 +190,8 @@ class LendingProtocol:
                 del self._breached[position]
                 self._called.discard(position)
         self._call()
+        if self._called:
+            self.calls.fire(cause, (self.node, []))
 
     def _call(self) -> None:
         causes: dict[int, list[Position]] = defaultdict(list)
@@ -361,68 +235,7 @@ class LendingProtocol:
             assert len(pledged) == len(owed) == 1, "a population has one collateral and one debt here"
             self._cohorts.append(Cohort(holder, pledged[0], owed[0]))
 
-    # Small parts
-
-    def _sides(self, position: Position) -> tuple[int, int]:
-        """Return (collateral value times threshold in ppm, debt value), exact."""
-        balance, weighted, debt = self.sim.ledger.balance, 0, 0
-        for asset, reserve in self.reserves.items():
-            if units := balance(position.holder, reserve.supply, position.member):
-                weighted += reserve.supplied(units) * self._unit(asset) * reserve.threshold
-            if units := balance(position.holder, reserve.debt, position.member):
-                debt += reserve.indebted(-units) * self._unit(asset)
-        return weighted, debt
-
-    def _exposures(self, position: Position) -> list[Exposure]:
-        exposures = []
-        for asset in self.reserves:
-            amount = self.collateral_of(position, asset) - self.debt_of(position, asset)
-            if amount:
-                quantity = amount / 10 ** self.sim.ledger.assets[asset].decimals
-                opened = self._opened.get((position, asset), self._first_marks[asset])
-                exposures.append(Exposure(quantity, opened, self._marks[asset]))
-        return exposures
-
-    def _payback(self, reserve: Reserve, position: Position, amount: int) -> tuple[int, int]:
-        """Return (amount, debt claims burnt): everything when the amount covers the debt."""
-        units = -self.sim.ledger.balance(position.holder, reserve.debt, position.member)
-        owed = reserve.indebted(units)
-        if amount >= owed:
-            return owed, units
-        return amount, reserve.debt_units(amount, up=False)
-
-    def _move(self, kind: str, position: Position, asset: int, amount: int, cause: int, *legs: Leg) -> int:
-        return self.sim.transact(
-            kind, position.holder, *legs, cause=cause, member=position.member, asset=asset, market=self.node,
-            quantity=amount,
-        )  # fmt: skip
-
-    def _remember(self, position: Position, asset: int) -> None:
-        if self.sim.env.now:
-            self._opened.setdefault((position, asset), self._marks[asset])
-
-    def _reserve(self, asset: int, position: Position) -> Reserve:
-        if asset not in self.reserves:
-            raise Misfit(
-                ("nodes", self.sim.network.names[position.holder]),
-                f"{self.sim.network.names[self.node]} has no reserve of {self._name(asset)}",
-            )
-        return self.reserves[asset]
-
-    def _unit(self, asset: int) -> int:
-        """Return the value of one base unit in 10^-21 of the currency, as this protocol's oracle has it."""
-        return int(self._marks[asset].price * 10 ** (_SCALE - self.sim.ledger.assets[asset].decimals))
-
-    def _value(self, scaled: int) -> int:
-        """Return a value in base units of the currency."""
-        return int(scaled * 10**self.sim.currency_decimals // self._one)
-
-    def _name(self, asset: int) -> str:
-        return self.sim.ledger.assets[asset].name
-
-
-def _member(position: Position) -> tuple[int, ...]:
-    return () if position.member < 0 else (position.member,)
+MECHANISM: type[Mechanism] = LendingProtocol
 
 
 MECHANISM: type[Mechanism] = LendingProtocol

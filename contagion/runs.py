@@ -7,7 +7,8 @@ executed on load; every file opens in pandas, polars, DuckDB or R.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from contagion.why import Chain, explain
 
 Columns = dict[str, NDArray[Any]]
 
+_TABLES = {"events", "postings", "prices", "contributions", "failures", "balances", "accounts"}
 _NAMED = {"kind": "kinds", "node": "holders", "holder": "holders", "asset": "assets", "market": "feeds"}
 
 
@@ -46,6 +48,7 @@ class Books:
     decimals: list[int]
     underlying: list[int]
     issuers: list[int]
+    creditors: list[int]
     feeds: list[str]
     marks: list[list[int]]
     world: int
@@ -102,8 +105,12 @@ class Run:
         return explain(self.tables["events"], self.tables["contributions"], self.books, what)
 
     def save(self, directory: Path) -> None:
-        """Write the run into a directory that exists and is empty; each file appears whole or not at all."""
-        self.path = directory
+        """Write the run into a new directory, or one that `recorded` has claimed for it.
+
+        Each file appears whole or not at all, the manifest last. FileExistsError when the directory has files.
+        """
+        if _status(directory) != "running":
+            claim(directory, self.manifest)
         if self.source:
             _write(directory / "scenario.toml", self.source)
         write_json(directory / "scenario.resolved.json", self.scenario)
@@ -114,26 +121,61 @@ class Run:
         write_json(directory / "graph.json", self.graph)
         write_json(directory / "books.json", asdict(self.books))
         write_json(directory / "summary.json", self.facts)
-        write_json(directory / "manifest.json", self.manifest)
+        write_json(directory / "manifest.json", {"status": "complete"} | self.manifest)
+        self.path = directory
+
+
+def claim(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Make a directory, or take an empty one, for one run alone: its manifest says that it is running.
+
+    FileExistsError when there is anything in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise FileExistsError(f"{directory} is not empty: a run is never overwritten")
+    with open(directory / "manifest.json", "x", encoding="utf-8") as stream:
+        json.dump({"status": "running", **manifest}, stream, indent=1, default=str)
+
+
+@contextmanager
+def recorded(directory: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
+    """Claim a directory for the run made inside, and let its manifest say how that run ended if not well."""
+    claim(directory, manifest)
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        write_json(directory / "manifest.json", {"status": status, **manifest, "error": repr(error)[:500]})
+        raise
 
 
 def load_run(directory: Path) -> Run:
     """Return a saved run. BadInput when the directory is not a complete one."""
-    manifest, books = _read_json(directory, "manifest.json"), None
+    manifest = read_manifest(directory)
     if manifest.get("status") != "complete":
-        raise BadInput([Problem(str(directory), 0, 0, "", f"the run is {manifest.get('status')}, not complete")])
-    books = Books(**_read_json(directory, "books.json"))
+        raise _unreadable(directory, f"the run is {manifest.get('status', 'without a status')}, not complete")
+    try:
+        books = Books(**_read_json(directory, "books.json"))
+    except TypeError as error:
+        raise _unreadable(directory / "books.json", f"is not of this version: {error}") from None
     tables = {}
     for file in sorted(directory.glob("[a-z]*.parquet")):
         try:
             tables[file.stem] = _without_names(pq.read_table(file), books)
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput([Problem(str(file), 0, 0, "", f"cannot be read: {error}")]) from None
+        except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
+            raise _unreadable(file, f"cannot be read: {error}") from None
+    if missing := sorted(_TABLES - set(tables)):
+        raise _unreadable(directory, f"has no {missing[0]}.parquet")
     facts = _read_json(directory, "summary.json")
     text = directory / "scenario.toml"
-    source = text.read_text(encoding="utf-8") if text.exists() else ""
+    source = _decoded(text) if text.exists() else ""
     scenario, graph = _read_json(directory, "scenario.resolved.json"), _read_json(directory, "graph.json")
     return Run(tables, books, manifest, graph, scenario, source, facts, directory)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Return the manifest of a run directory, complete or not. BadInput when there is none."""
+    return _read_json(directory, "manifest.json")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -143,20 +185,36 @@ def write_json(path: Path, value: Any) -> None:
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8", newline="")
     os.replace(temporary, path)
+
+
+def _decoded(path: Path) -> str:
+    with open(path, encoding="utf-8", newline="") as stream:
+        try:
+            return stream.read()
+        except UnicodeDecodeError as error:
+            raise _unreadable(path, f"is not UTF-8: {error.reason}") from None
+
+
+def _status(directory: Path) -> str:
+    """Return the status in a directory's manifest, nothing where there is no manifest."""
+    return str(read_manifest(directory).get("status")) if (directory / "manifest.json").exists() else ""
+
+
+def _unreadable(path: Path, what: str) -> BadInput:
+    return BadInput([Problem(str(path), 0, 0, "", what)])
 
 
 def _read_json(directory: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads((directory / name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        what = f"has no {name}: give the directory that a run printed"
-        raise BadInput([Problem(str(directory), 0, 0, "", what)]) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _unreadable(directory, f"has no {name}: give the directory that a run printed") from None
     except (OSError, ValueError) as error:
-        raise BadInput([Problem(str(directory / name), 0, 0, "", f"cannot be read: {error}")]) from None
+        raise _unreadable(directory / name, f"cannot be read: {error}") from None
     if not isinstance(value, dict):
-        raise BadInput([Problem(str(directory / name), 0, 0, "", "is not a JSON object")])
+        raise _unreadable(directory / name, "is not a JSON object")
     return value
 
 

@@ -1,0 +1,318 @@
+"""The summary of a run as a person reads it: a sentence first, then one block a question, bars where sizes matter.
+
+The same text goes to a terminal and into a file: a console without a terminal behind it leaves out the colours
+and nothing else. It fits 80 columns and uses up to 100.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from contagion.units import SECOND, format_duration
+
+WIDEST = 100
+_BAR = 24
+_ROWS = 10
+_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def console_on(stream: IO[str]) -> Console:
+    """Return a console of at most 100 columns; 80 where the stream is no terminal."""
+    console = Console(file=stream, highlight=False)
+    console.width = min(console.width, WIDEST) if console.is_terminal else 80
+    return console
+
+
+def money(amount: float) -> str:
+    """Return an amount with three digits and a unit.
+
+    >>> money(5_131_232.77), money(-43_573.7), money(12.5), money(0), money(6.6e9)
+    ('5.13M', '-43.6k', '12.5', '0', '6.60B')
+    """
+    if abs(amount) < 0.005:
+        return "0"
+    for size, unit in _UNITS:
+        if abs(amount) >= size * 0.9995:
+            return f"{_three(amount / size)}{unit}"
+    return _three(amount)
+
+
+def show(console: Console, run: Any, directory: str = "") -> None:
+    """Print the summary of a run; `directory` is where it was written, if it was."""
+    facts, manifest = run.facts, run.manifest
+    currency = run.books.currency
+    console.print(_title(facts, console.width))
+    console.print(Padding(Text(headline(facts, currency, bool(manifest.get("shock", True))), style="bold"), (1, 0)))
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for label, block in _blocks(facts, currency, _Bars(console)):
+        table.add_row(label, block)
+    console.print(table)
+    console.print()
+    for line in _closing(run, directory):
+        console.print(line, soft_wrap=True)
+
+
+def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
+    """Return what happened, in a sentence or two."""
+    total, failures, depth = facts["total_losses"], facts["failures"], facts["cascade_depth"]
+    net, exogenous = total["net"], total["exogenous"]
+    lost = f"{money(abs(net))} {currency} {'lost' if net >= 0 else 'gained'}"
+    if not failures and not shock:
+        return "At rest: there was no shock and nothing failed" + (f"; {lost} by the clock alone." if net else ".")
+    if not failures:
+        return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
+    text = f"{_count(failures, 'failure')} in {_count(depth, 'generation')}; {lost}."
+    if exogenous and exogenous > 0 and total["amplification"] is not None:
+        text += f" The shock by itself cost {money(exogenous)}; what it set off made that {total['amplification']:.3g} times as much"
+        channels = {k: v for k, v in facts["losses_by_channel"].items() if k != "exogenous" and v > 0}
+        text += f", most of it by {max(channels, key=lambda k: channels[k])}." if channels else "."
+    return text
+
+
+class _Bars:
+    """Bars of one width, in characters that the stream knows."""
+
+    def __init__(self, console: Console) -> None:
+        self.full = "█" if console.encoding.lower().startswith("utf") else "#"
+
+    def __call__(self, value: float, largest: float) -> Text:
+        length = max(round(_BAR * abs(value) / largest), 1) if value and largest else 0
+        return Text((self.full * length).ljust(_BAR), style="red" if value > 0 else "green")
+
+
+def _title(facts: Mapping[str, Any], width: int) -> RenderableType:
+    left = Text(str(facts["scenario"] or "a graph"), style="bold")
+    simulated = format_duration(round(facts["sim_seconds"] * SECOND))
+    right = Text(f"seed {facts['seed']} · {simulated} simulated · digest {facts['digest'][:12]}", style="dim")
+    grid = Table.grid(expand=True)
+    grid.add_column()
+    grid.add_column(justify="right")
+    grid.add_row(left, right)
+    return Group(grid, Rule(style="dim"))
+
+
+def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tuple[str, RenderableType]]:
+    total = facts["total_losses"]
+    if facts["failures"]:
+        yield "Depth", _depth(facts, bars)
+    yield f"Losses ({currency})", _losses(total)
+    for label, key in (("by channel", "losses_by_channel"), ("by sector", "losses_by_sector")):
+        if any(round(value, 2) for value in facts[key].values()):
+            yield label, _bar_table(facts[key], bars)
+    if facts["liquidated"]["value"]:
+        yield "Liquidated", _liquidated(facts, currency)
+    if others := {k: n for k, n in facts["failures_by_kind"].items() if k != "liquidation"}:
+        yield "Also failed", Text(" · ".join(f"{kind} {n:,}" for kind, n in others.items()))
+    yield "Prices", _prices(facts["prices"])
+    if facts.get("twins"):
+        yield "Twins", _twins(facts)
+    if facts["carry"]:
+        yield "Carry", _carry(facts["carry"])
+    imbalance = facts["ledger"]["max_imbalance"]
+    checked = f"balanced: every asset sums to zero after {facts['events']:,} events"
+    yield "Ledger", Text(checked if not imbalance else f"IMBALANCE of {imbalance}", style="red" if imbalance else "")
+
+
+def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
+    weighted, canonical = facts["cascade_depth_weighted"], facts["cascade_depth_canonical"]
+    words = [f"trigger {facts['cascade_depth']}"]
+    if weighted:
+        words.append(f"weighted mean {weighted['mean']:.2f}, p95 {weighted['p95']:.2f}")
+    if canonical is not None:
+        words.append(f"canonical {canonical}")
+    if facts["branching_ratio"] is not None:
+        words.append(f"branching {facts['branching_ratio']:.2f}")
+    sizes = {f"generation {n}": float(size) for n, size in enumerate(facts["generations"], 1)}
+    if len(sizes) > _ROWS:
+        rest = list(sizes.values())[_ROWS - 1 :]
+        sizes = dict(list(sizes.items())[: _ROWS - 1]) | {f"{_ROWS} to {len(sizes)}": sum(rest)}
+    return Group(Text(" · ".join(words)), _bar_table(sizes, bars, lambda size: f"{size:,.0f}"))
+
+
+def _losses(total: Mapping[str, Any]) -> RenderableType:
+    known = {key: value for key, value in total.items() if isinstance(value, int | float)}
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(style="dim")
+        grid.add_column(justify="right")
+    for left, right in zip(("net", "peak", "gross", "gains"), _SECOND_COLUMN, strict=True):
+        value = known.get(right)
+        text = "not known" if value is None else f"{value:.3g} times" if right == "amplification" else money(value)
+        grid.add_row(left, money(known[left]), f"   {right}", text)
+    return grid
+
+
+_SECOND_COLUMN = ("exogenous", "endogenous", "amplification", "unfunded")
+
+
+def _bar_table(values: Mapping[str, float], bars: _Bars, text: Callable[[float], str] = money) -> RenderableType:
+    """Return a row a value: its name, a bar, its size; what is zero left out, the smallest summed up."""
+    shown = {name: value for name, value in values.items() if round(value, 2)}
+    largest = max((abs(value) for value in shown.values()), default=0.0)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right")
+    rows = list(shown.items())
+    if text is money:
+        rows.sort(key=lambda row: -abs(row[1]))
+    for name, value in rows[:_ROWS]:
+        grid.add_row(name, bars(value, largest), text(value))
+    if len(rows) > _ROWS:
+        grid.add_row(f"{len(rows) - _ROWS} more", "", text(sum(value for _, value in rows[_ROWS:])))
+    return grid
+
+
+def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
+    done = facts["liquidated"]
+    count = f" in {_count(done['count'], 'liquidation')}" if "count" in done else ""
+    text = f"{money(done['value'])} {currency}{count} of {_count(done['accounts'], 'account')}"
+    for key, word in (("by_venue", "at"), ("by_market", "of")):
+        parts = sorted(done[key].items(), key=lambda item: -item[1])
+        text += f"\n{word} " + ", ".join(f"{name} {money(value)}" for name, value in parts[:6])
+        text += f" and {len(parts) - 6} more" * (len(parts) > 6)
+    if facts["bad_debt"]:
+        text += f"\nbad debt {money(facts['bad_debt'])}"
+    return Text(text)
+
+
+def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    moved = {name: row for name, row in prices.items() if row["low"] < row["first"] or row["last"] != row["first"]}
+    if not moved:
+        return Text("no price moved")
+    rows = sorted(moved.items(), key=lambda item: -item[1]["drawdown"])
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=26)
+    for name in ("first", "low", "at", "last", "drawdown"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in rows[: _ROWS + 2]:
+        at = format_duration(round(row["low_time"]) * SECOND)
+        table.add_row(
+            name, price(row["first"]), price(row["low"]), at, price(row["last"]),
+            Text(f"{row['drawdown']:.1%}", style="red" if row["drawdown"] > 0.1 else ""),
+        )  # fmt: skip
+    left = [f"{len(rows) - _ROWS - 2} more moved"] * (len(rows) > _ROWS + 2)
+    left += [f"{len(prices) - len(rows)} did not move"] * (len(prices) > len(rows))
+    return Group(table, Text(", ".join(left), style="dim")) if left else table
+
+
+def price(value: float) -> str:
+    """Return a price with two decimals, or four significant digits below ten.
+
+    >>> price(110_250.5), price(1.00021), price(0.000123456)
+    ('110,250.50', '1.0002', '0.0001235')
+    """
+    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.4g}"
+
+
+def _twins(facts: Mapping[str, Any]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("")
+    for name in ("net loss", "failures", "depth"):
+        table.add_column(name, justify="right")
+    own = facts | {"net": facts["total_losses"]["net"]}
+    for name, twin in {"this run": own, **facts["twins"]}.items():
+        label = f"{name} ({_TWINS[name]})" if name in _TWINS else name
+        table.add_row(label, money(twin["net"]), f"{twin['failures']:,}", str(twin["cascade_depth"]))
+    return table
+
+
+_TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
+
+
+def _carry(carry: Mapping[str, float]) -> RenderableType:
+    rows = [f"{name} {rate:.1%}" for name, rate in list(carry.items())[:8]]
+    more = f" and {len(carry) - 8} more" * (len(carry) > 8)
+    return Text("a year on equity, at the opening: " + ", ".join(rows) + more)
+
+
+def _closing(run: Any, directory: str) -> Iterable[Text]:
+    """Return where the run is and what to type next."""
+    facts = run.facts
+    if "wall_s" in facts:
+        speed = f"{facts['wall_s']:.1f} s, {facts['events_per_s']:,.0f} events a second"
+        yield Text(f"written to {directory} ({speed})" if directory else speed, style="dim")
+    if directory and (node := deepest(run)):
+        yield Text(f"next: contagion why {quoted(directory)} {quoted(node)}")
+
+
+def deepest(run: Any) -> str:
+    """Return the node (or ``node#member``) of the first failure of the last generation; nothing if none failed."""
+    failed, events = run.tables["failures"]["event"], run.tables["events"]
+    if not len(failed):
+        return ""
+    event = int(failed[events["generation"][failed].argmax()])
+    name, member = run.books.holders[int(events["node"][event])], int(events["member"][event])
+    return name if member < 0 else f"{name}#{member}"
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell takes it whole.
+
+    >>> quoted("runs/a-b"), quoted("big looper"), quoted("crowd#7")
+    ('runs/a-b', "'big looper'", "'crowd#7'")
+    """
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _three(amount: float) -> str:
+    """Return three significant digits, never an exponent."""
+    size = abs(amount)
+    return f"{amount:,.0f}" if size >= 99.95 else f"{amount:.1f}" if size >= 9.995 else f"{amount:.2f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+class Bar:
+    """Progress as a bar on a terminal; vanishes when done."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(file=stream), transient=True)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, twin: str, now_us: int, end_us: int) -> None:
+        """Show how far a twin has come."""
+        if twin not in self._tasks:
+            self._tasks[twin] = self._progress.add_task(twin, total=end_us, at="")
+        at = f"{format_duration(now_us)} of {format_duration(end_us)}"
+        self._progress.update(self._tasks[twin], completed=now_us, at=at)
+
+
+class Lines:
+    """Progress as one line a minute, for a log; `clock` returns seconds."""
+
+    def __init__(self, stream: IO[str], clock: Callable[[], float], every_s: float = 60.0) -> None:
+        self._stream, self._clock, self._every = stream, clock, every_s
+        self._next = clock() + every_s
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave what was written."""
+
+    def __call__(self, twin: str, now_us: int, end_us: int) -> None:
+        """Write a line when a minute has passed since the last one."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + self._every
+            share = f"{now_us / end_us:.0%}" if end_us else "100%"
+            print(f"{twin}: {format_duration(now_us)} of {format_duration(end_us)} ({share})", file=self._stream, flush=True)

@@ -1,0 +1,61 @@
+"""Run one random world and check everything that must hold: ``python -m tests.fuzz SEED...``."""
+
+import sys
+from random import Random
+
+import networkx as nx
+
+from contagion.assembly import build, collect
+from contagion.errors import BadInput
+from contagion.graph import knock_out
+from contagion.metrics.summary import summarise
+from contagion.runs import Run
+from tests.invariants import check_run, no_failures, watch_books
+from tests.random_worlds import random_graph
+
+
+def fuzz(seed: int) -> Run:
+    """Check the base, control and frozen runs of a random world; return the base run."""
+    graph = knocked_out(seed)
+    run = checked_run(graph, "base")
+    control = checked_run(graph, "control")
+    assert no_failures(control), f"something fails without a shock: {control.facts['failures_by_kind']}"
+    checked_run(graph, "frozen")
+    return run
+
+
+def knocked_out(seed: int) -> nx.MultiDiGraph:
+    """Return a random graph without up to two of the nodes or edges that it can do without."""
+    graph, optional = random_graph(seed)
+    rng = Random(-1 - seed)
+    for _ in range(rng.choice([0, 0, 0, 1, 2])):
+        edges = [f"{s}:{d['role']}:{t}" for s, t, d in graph.edges(data=True) if d["role"] != "prices"]
+        less = graph.copy()
+        knock_out(less, rng.choice([*(name for name in optional if name in less), *edges]))
+        try:
+            build(less)
+        except BadInput:
+            continue
+        graph = less
+    return graph
+
+
+def checked_run(graph: nx.MultiDiGraph, twin: str) -> Run:
+    """Return a finished run of which everything holds."""
+    sim = build(graph, twin=twin)
+    watch_books(sim)
+    sim.run(graph.graph["horizon_us"])
+    run = collect(sim, graph)
+    run.facts = summarise(run)
+    check_run(run, sim.network)
+    return run
+
+
+def main(seeds: list[str]) -> None:
+    """Fuzz each seed; the first defect ends it with its traceback."""
+    for seed in seeds:
+        fuzz(int(seed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
