@@ -146,9 +146,9 @@ def _check_params(
 
 
 def _check_shock(path: schema.Path, table: Any, context: Any) -> Iterable[schema.Finding]:
-    kind = table.get("kind") if isinstance(table, Mapping) else None
+    kind = str(table.get("kind")) if isinstance(table, Mapping) else ""
     if kind not in SHOCKS:
-        return [schema.Finding((*path, "kind"), f"no shock {kind!r}{closest(str(kind), SHOCKS)}")]
+        return [schema.Finding((*path, "kind"), f"no shock {kind!r}{closest(kind, SHOCKS)}")]
     try:
         SHOCKS[kind].model_validate(table, context=context)
     except ValidationError as error:

@@ -215,14 +215,11 @@ def knock_out(
     if node in graph:
         graph.remove_node(node)
         return graph
-    doomed = [
-        (source, target, key)
-        for source, target, key, data in graph.edges(keys=True, data=True)
-        if edge in (own := edge_name(source, target, data), f"{source}:{data.get('role')}")
-        or (own == edge)
-    ]
+    names = [(edge_name(source, target, data), f"{source}:{data.get('role')}", (source, target, key))
+             for source, target, key, data in graph.edges(keys=True, data=True)]  # fmt: skip
+    doomed = [ends for own, beginning, ends in names if edge in (own, beginning)]
     if not doomed:
-        known = [*switches, *graph, *(edge_name(*e[:2], e[2]) for e in graph.edges(data=True))]
+        known = [*switches, *graph, *(own for own, _, _ in names)]
         what = str(name or node or edge)
         raise KeyError(f"no switch, node or edge {what!r} to knock out{closest(what, map(str, known))}")
     graph.remove_edges_from(doomed)

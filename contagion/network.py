@@ -55,8 +55,8 @@ class Network:
         rows: dict[tuple[str, str], Any] = {}
         for role in {edge.role for edge in self.edges}:
             numbers = [n for n, edge in enumerate(self.edges) if edge.role == role]
-            for way, end in (("out", 2), ("in", 3)):
-                rows[role, way] = _csr(numbers, [self.edges[n][end] for n in numbers], len(names))
+            rows[role, "out"] = _csr(numbers, [self.edges[n].source for n in numbers], len(names))
+            rows[role, "in"] = _csr(numbers, [self.edges[n].target for n in numbers], len(names))
         object.__setattr__(self, "_rows", rows)
 
     names: tuple[str, ...] = ()

@@ -179,10 +179,16 @@ class Mechanism(Protocol):
     reacts : whether its processes are switched off in the frozen twin.
     """
 
-    Params: ClassVar[Any]
-    opens: int
     reacts: ClassVar[bool]
     node: int
+
+    @property
+    def Params(self) -> Any:
+        """Return the pydantic model of the node's parameters."""
+
+    @property
+    def opens(self) -> int:
+        """Return the rank of the opening."""
 
     def open(self) -> None:
         """Post what the node brings to time 0."""

@@ -44,21 +44,21 @@ def money(amount: float) -> str:
     return _three(amount)
 
 
-def show(console: Console, run: Any, directory: str = "") -> None:
-    """Print the summary of a run; `directory` is where it was written, if it was."""
+def summary_text(console: Console, run: Any, directory: str = "") -> str:
+    """Return the summary of a run as text for a console; `directory` is where it was written, if it was."""
     facts, manifest = run.facts, run.manifest
     currency = run.books.currency
-    console.print(_title(facts, console.width))
-    console.print(Padding(Text(headline(facts, currency, bool(manifest.get("shock", True))), style="bold"), (1, 0)))
     table = Table.grid(padding=(0, 2), pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     for label, block in _blocks(facts, currency, _Bars(console)):
         table.add_row(label, block)
-    console.print(table)
-    console.print()
-    for line in _closing(run, directory):
-        console.print(line, soft_wrap=True)
+    sentence = Text(headline(facts, currency, bool(manifest.get("shock", True))), style="bold")
+    with console.capture() as captured:
+        console.print(_title(facts, console.width), Padding(sentence, (1, 0)), table, "", sep="\n")
+        for line in _closing(run, directory):
+            console.print(line, soft_wrap=True)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
@@ -125,17 +125,14 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
 def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
     weighted, canonical = facts["cascade_depth_weighted"], facts["cascade_depth_canonical"]
     words = [f"trigger {facts['cascade_depth']}"]
-    if weighted:
-        words.append(f"weighted mean {weighted['mean']:.2f}, p95 {weighted['p95']:.2f}")
-    if canonical is not None:
-        words.append(f"canonical {canonical}")
-    if facts["branching_ratio"] is not None:
-        words.append(f"branching {facts['branching_ratio']:.2f}")
+    words += [f"canonical {canonical}"] * (canonical is not None)
+    words += [f"weighted {weighted['mean']:.2f} (p95 {weighted['p95']:.2f})"] * bool(weighted)
+    ratio = f"branching ratio {facts['branching_ratio']:.2f}: that share of failures was set off by another one"
     sizes = {f"generation {n}": float(size) for n, size in enumerate(facts["generations"], 1)}
     if len(sizes) > _ROWS:
         rest = list(sizes.values())[_ROWS - 1 :]
         sizes = dict(list(sizes.items())[: _ROWS - 1]) | {f"{_ROWS} to {len(sizes)}": sum(rest)}
-    return Group(Text(" · ".join(words)), _bar_table(sizes, bars, lambda size: f"{size:,.0f}"))
+    return Group(Text(" · ".join(words)), Text(ratio), _bar_table(sizes, bars, lambda size: f"{size:,.0f}"))
 
 
 def _losses(total: Mapping[str, Any]) -> RenderableType:

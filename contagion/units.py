@@ -75,6 +75,17 @@ def format_duration(time_us: int) -> str:
     return " ".join(parts + [f"{seconds}s"] * bool(rest or not parts))
 
 
+def format_clock(time_us: int) -> str:
+    """Return a time of the run as hours, minutes and seconds to the millisecond.
+
+    >>> format_clock(2_307_043_769)
+    '0:38:27.044'
+    """
+    milliseconds = (time_us + 500) // 1_000
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest / 1_000:06.3f}"
+
+
 def parse_number(value: int | str | Decimal) -> Decimal:
     """Return an exact finite number from TOML's number or from text such as ``'-18%'`` or ``'25bps'``.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from contagion.errors import closest
 from contagion.log import FAILURES, Channel
-from contagion.units import PRICE_SCALE, format_duration
+from contagion.units import PRICE_SCALE, format_clock
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Hop:
 
     def __str__(self) -> str:
         """Return one line for the event and one for each further parent."""
-        when = format_duration(self.time_us)
-        line = f"{when:>16}  #{self.event:<8} {self.kind:<20} {self.node:<24} {self.detail}".rstrip()
-        return "\n".join([line, *(f"{'':>16}  also because of {parent}" for parent in self.also)])
+        when = format_clock(self.time_us)
+        line = f"{when:>12}  #{self.event:<7} {self.kind:<16} {self.node:<18} {self.detail}".rstrip()
+        return "\n".join([line, *(f"{'':>12}  also because of {parent}" for parent in self.also)])
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Chain:
     def __str__(self) -> str:
         """Return the chain, one event a line."""
         last = self.hops[-1]
-        head = f"{last.kind} of {last.node}, generation {last.generation}, {len(self.hops) - 1} steps after its origin"
+        steps = f"{len(self.hops) - 1} steps after the {self.hops[0].kind} of {self.hops[0].node or 'time'}"
+        head = f"{last.kind} of {last.node}, generation {last.generation}: {steps}"
         return "\n".join([head, *map(str, self.hops)])
 
 
@@ -53,7 +54,7 @@ def explain(events: dict[str, Any], contributions: dict[str, Any], books: Any, w
     hops = []
     for number in reversed(chain):
         parents = contributions["contributor"][contributions["event"] == number]
-        also = tuple(str(_hop(events, books, int(parent))).split(maxsplit=1)[1] for parent in parents)
+        also = tuple(str(_hop(events, books, int(parent))).strip() for parent in parents)
         hops.append(_hop(events, books, number, also))
     return Chain(tuple(hops))
 
@@ -103,7 +104,7 @@ def _detail(events: dict[str, Any], books: Any, event: int) -> str:
     elif asset >= 0:
         parts.append(books.assets[asset])
     elif quantity:
-        parts.append(f"{quantity:,} positions")
+        parts.append(f"{quantity:,} position{'s' * (quantity != 1)}")
     if price:
         parts.append(f"at {price / PRICE_SCALE:,.4f}")
     channel = int(events["channel"][event])

@@ -9,8 +9,6 @@ account and per tick, and it hardly depends on how finely a shock or a sale was 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from contagion.units import PPM
-
 
 class Mark(NamedTuple):
     """A price (10^-9 currency), the event that made it, and what has moved it so far.
@@ -92,21 +90,27 @@ def followed(old: Mark, price: int, event: int, sources: Sequence[tuple[Mark, Ma
 
 
 def averaged(marks: Sequence[tuple[Mark, int]], event: int) -> Mark:
-    """Return the mean of marks, each with a weight (a duration, say); integers are rounded down.
+    """Return the mean of marks of one price, each with a weight (a duration, say); integers are rounded down.
 
-    >>> averaged([(first_mark(100, 0, 1), 3), (first_mark(60, 0, 1), 1)], 5).price
-    90
+    What rounding leaves goes to the largest channel, so that the channels still explain the whole mean.
+
+    >>> first = first_mark(100, 0, 1)
+    >>> averaged([(first, 3), (moved(first, 60, 4, 0, 0.0, True), 1)], 5)
+    Mark(price=90, event=5, generations=0.0, exogenous=-10, channels=(-10,))
     """
     total = sum(weight for _, weight in marks)
+    price = sum(mark.price * weight for mark, weight in marks) // total
+    channels = [
+        sum(parts) // total for parts in zip(*([c * w for c in mark.channels] for mark, w in marks), strict=True)
+    ]
+    first = marks[0][0].price - sum(marks[0][0].channels)
+    channels[max(range(len(channels)), key=lambda c: abs(channels[c]))] += price - first - sum(channels)
     return Mark(
-        sum(mark.price * weight for mark, weight in marks) // total,
+        price,
         event,
         sum(mark.generations * weight for mark, weight in marks) / total,
         sum(mark.exogenous * weight for mark, weight in marks) // total,
-        tuple(
-            sum(mark.channels[c] * weight for mark, weight in marks) // total
-            for c in range(len(marks[0][0].channels))
-        ),
+        tuple(channels),
     )
 
 

@@ -6,7 +6,7 @@ What it holds stands on its `holds` edges; what it has pledged and borrowed on i
 from collections.abc import Iterable
 from typing import ClassVar
 
-from contagion.params import Params
+from contagion.params import Params as Parameters
 from contagion.ports import LENDERS, Mechanism, Position, Process
 from contagion.simulation import Simulation
 
@@ -14,7 +14,7 @@ from contagion.simulation import Simulation
 class Account:
     """A holder that does nothing by itself."""
 
-    class Params(Params):
+    class Params(Parameters):
         """An account has no parameters of its own."""
 
     opens = 5

@@ -53,8 +53,9 @@ class Amm:
         self._fee = to_ppm(params.fee)
         decimals = [sim.ledger.assets[asset].decimals for asset in self._assets]
         rates = [to_ppm(params.rates.get(name, Decimal(1))) for name in params.assets]
-        self._multipliers = [rate * 10 ** (_WEI - d) for rate, d in zip(rates, decimals, strict=True)]
-        self._decimals = decimals
+        self._multipliers: list[int] = [rate * 10 ** (_WEI - d) for rate, d in zip(rates, decimals, strict=True)]
+        self._ones: list[int] = [10**d for d in decimals]
+        self._rates: list[int] = rates
         self.feeds: dict[int, Feed] = {}
         self._quote = first_mark(PRICE_SCALE, 0, len(Channel))
         self._depths: dict[int, tuple[int, tuple[int, int]]] = {}
@@ -184,29 +185,28 @@ class Amm:
         reserves, numeraire = self.sim.ledger.balances[self.node], self._assets[-1]
         i, j = self._index[asset], len(self._assets) - 1
         if self.params.curve == "constant_product":
-            scale = 10 ** self._decimals[i] * self._quote.price
-            return reserves[numeraire] * scale // (reserves[asset] * 10 ** self._decimals[j])
+            scale = self._ones[i] * self._quote.price
+            return reserves[numeraire] * scale // (reserves[asset] * self._ones[j])
         try:
             spot = self._spot(i, j, self._normal())
         except ArithmeticError:
             return self.feeds[asset].mark.price
-        rates = [m // 10 ** (_WEI - d) for m, d in zip(self._multipliers, self._decimals, strict=True)]
-        return spot * self._quote.price * rates[i] // (PRICE_SCALE * rates[j])
+        return spot * self._quote.price * self._rates[i] // (PRICE_SCALE * self._rates[j])
 
     def _per_unit(self, sold: int, quantity: int, bought: int, received: int) -> int:
         if not quantity:
             return 0
         price = self._quote.price if bought == self._assets[-1] else self.feeds[bought].mark.price
-        scale = 10 ** self._decimals[self._index[sold]] * price
-        return received * scale // (quantity * 10 ** self._decimals[self._index[bought]])
+        scale = self._ones[self._index[sold]] * price
+        return received * scale // (quantity * self._ones[self._index[bought]])
 
     def _depth_at(self, asset: int, price: int) -> tuple[int, int]:
         quoted, depth = self._depths.get(asset, (0, (0, 0)))
         if abs(price - quoted) * PPM >= quoted * _DEPTH_STEP:
-            decimals = self._decimals[self._index[asset]]
-            bids = self.sale_to_price(asset, PPM - _BAND) * price * 10 ** self._decimals[-1]
+            one = self._ones[self._index[asset]]
+            bids = self.sale_to_price(asset, PPM - _BAND) * price * self._ones[-1]
             asks = self.sale_to_price(self._assets[-1], PPM * PPM // (PPM + _BAND))
-            depth = (bids // (self._quote.price * 10**decimals), asks)
+            depth = (bids // (self._quote.price * one), asks)
             self._depths[asset] = (price, depth)
         return depth
 

@@ -136,7 +136,7 @@ class Liquidator:
         """Return (repayment, issuer to redeem with or None): what pays most, (0, None) when nothing does."""
         if self.params.unconditional:
             return budget, None
-        plans = [(self._profit(offer, size := self._best_size(offer, budget)), size, None)]
+        plans: list[tuple[int, int, Issuer | None]] = [(self._profit(offer, size := self._best_size(offer, budget)), size, None)]
         for issuer in self._issuers:
             if (issuer.asset, issuer.payout) == (offer.collateral, offer.debt):
                 size = self._redeemable(offer, budget, issuer)

@@ -129,7 +129,7 @@ class Looper:
 
     def _value(self, amount: int, asset: int) -> float:
         assert self._lender is not None
-        return amount * self._lender.price(asset) / 10 ** self.sim.ledger.assets[asset].decimals
+        return float(amount * self._lender.price(asset) / 10 ** self.sim.ledger.assets[asset].decimals)
 
     def _log_carry(self, cause: int) -> None:
         """Log the annual return on equity that the loop earns at today's rates, in ppm (as `quantity`)."""

@@ -6,7 +6,7 @@ It may owe any token, so that nothing in the model has to appear from nowhere.
 from collections.abc import Iterable
 from typing import ClassVar
 
-from contagion.params import Params
+from contagion.params import Params as Parameters
 from contagion.ports import Mechanism, Process
 from contagion.simulation import Simulation
 
@@ -14,7 +14,7 @@ from contagion.simulation import Simulation
 class World:
     """A holder without limits and without behaviour of its own; shocks act in its name."""
 
-    class Params(Params):
+    class Params(Parameters):
         """The outside has no parameters."""
 
     opens = 6

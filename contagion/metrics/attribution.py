@@ -52,7 +52,7 @@ def attribution(
     channel = _transfer_channels(kinds, books.kinds)[postings["event"][later]]
     np.add.at(table, (rows[later], channel), values)
     assert len(keys) <= size or members, "one row a holder"
-    return keys // span, keys % span - (1 if members else 0), table
+    return keys // span, keys % span - 1, table
 
 
 def by_channel(table: Floats) -> dict[str, float]:
@@ -73,5 +73,5 @@ def _add_prices(
 
 
 def _transfer_channels(kinds: NDArray[Any], names: list[str]) -> NDArray[np.int64]:
-    lookup = np.array([TRANSFERS.get(name, Channel.NONE) for name in names] or [0], dtype=np.int64)
+    lookup = np.array([int(TRANSFERS.get(name, Channel.NONE)) for name in names] or [0], dtype=np.int64)
     return np.asarray(lookup[kinds])

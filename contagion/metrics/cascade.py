@@ -48,7 +48,7 @@ def trigger_depths(events: Columns, kinds: list[str]) -> NDArray[np.int64]:
 
 def generations(events: Columns, kinds: list[str]) -> list[int]:
     """Return the number of failures by trigger depth: N_1, N_2, ..."""
-    return np.bincount(trigger_depths(events, kinds))[1:].tolist()
+    return [int(count) for count in np.bincount(trigger_depths(events, kinds))[1:]]
 
 
 def branching_ratio(events: Columns, kinds: list[str]) -> float | None:
@@ -97,7 +97,8 @@ def spillover(events: Columns, failed: Columns, kinds: list[str], domains: list[
 
 def dag_depths(events: Columns, contributions: Columns, kinds: list[str]) -> dict[int, int]:
     """Return, per failure, the longest chain of failures over causes and contributions alike."""
-    nearest, depth = origins(events, kinds), {}
+    nearest = origins(events, kinds)
+    depth: dict[int, int] = {}
     more: dict[int, list[int]] = {}
     for event, parent in zip(contributions["event"].tolist(), contributions["contributor"].tolist(), strict=True):
         more.setdefault(event, []).append(parent)

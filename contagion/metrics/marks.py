@@ -43,10 +43,12 @@ class Marks:
         self._prices, self._books = prices, books
         order = np.argsort(prices["market"], kind="stable")
         sorted_markets = prices["market"][order]
-        starts = np.flatnonzero(np.r_[True, sorted_markets[1:] != sorted_markets[:-1]]) if len(order) else []
-        ends = [*starts[1:], len(order)] if len(order) else []
-        self._rows = {int(sorted_markets[a]): order[a:b] for a, b in zip(starts, ends, strict=True)}
-        self._known: dict[tuple[int, int], Series] = {}
+        markets, starts = np.unique(sorted_markets, return_index=True)
+        ends = [*starts[1:].tolist(), len(order)]
+        self._rows = {
+            int(market): order[start:end] for market, start, end in zip(markets, starts, ends, strict=True)
+        }
+        self._known: dict[tuple[int, int, int], Series] = {}
 
     def feeds(self, holder: int, asset: int) -> tuple[int, int]:
         """Return (feed, feed of the underlying or -1): holders with the same pair value the asset alike."""

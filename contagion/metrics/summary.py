@@ -185,9 +185,8 @@ def _sum_of(
     chosen = np.flatnonzero(_kind(events, kinds, kind))
     if decimals is None:
         return float(events[column][chosen].sum())
-    return sum(
-        float(events[column][e]) * 10.0 ** (currency - decimals[events["asset"][e]]) for e in chosen.tolist()
-    )
+    units = [10.0 ** (currency - decimals[asset]) for asset in events["asset"][chosen].tolist()]
+    return float(np.dot(events[column][chosen], units)) if units else 0.0
 
 
 def _kind(events: Any, kinds: list[str], kind: str) -> NDArray[np.bool_]:

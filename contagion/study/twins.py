@@ -59,7 +59,7 @@ def run(
     options = {"seed": seed, "shuffle_ties": shuffle_ties, "allow_code": allow_code, "row_budget": row_budget}
     base = _run(graph, end_us, "base" if shock else "control", options, progress)
     facts = {"scenario": graph.graph.get("name", ""), "seed": base.manifest["seed"]}
-    base.facts = facts | {"digest": base.manifest["digest"]} | summarise(base)
+    base.facts |= facts | {"digest": base.manifest["digest"]} | summarise(base)
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
     if twins and shock:

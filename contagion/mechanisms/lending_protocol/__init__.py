@@ -23,7 +23,8 @@ from contagion.log import CLOCK, Channel
 from contagion.mechanisms.lending_protocol.cohort import Cohort
 from contagion.mechanisms.lending_protocol.positions import Positions, member_of
 from contagion.mechanisms.lending_protocol.reserve import Reserve, ReserveParams
-from contagion.params import AssetName, Duration, Params, Share
+from contagion.params import AssetName, Duration, Share
+from contagion.params import Params as Parameters
 from contagion.ports import BORROWERS, CREDITORS, Call, Mechanism, Offer, Position, Process, Seizure, Signal
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
@@ -32,7 +33,7 @@ from contagion.units import PPM, to_ppm
 class LendingProtocol(Positions):
     """Reserves, positions and the check of their health."""
 
-    class Params(Params):
+    class Params(Parameters):
         """`close_factor` is the part of the debt that one liquidation may repay while health is above .95."""
 
         reserves: dict[AssetName, ReserveParams]
@@ -234,8 +235,5 @@ class LendingProtocol(Positions):
         elif pledged and owed:
             assert len(pledged) == len(owed) == 1, "a population has one collateral and one debt here"
             self._cohorts.append(Cohort(holder, pledged[0], owed[0]))
-
-MECHANISM: type[Mechanism] = LendingProtocol
-
 
 MECHANISM: type[Mechanism] = LendingProtocol
