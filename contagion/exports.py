@@ -26,7 +26,7 @@ def graphml(graph: nx.MultiDiGraph) -> str:
 
     >>> graph = nx.MultiDiGraph()
     >>> graph.add_node("eth", kind="asset", marks={"eth": "pool"})
-    >>> '<data key="d1">{"eth": "pool"}</data>' in graphml(graph)
+    >>> '{"eth": "pool"}</data>' in graphml(graph)
     True
     """
     flat = nx.MultiDiGraph(name=graph.graph.get("name", ""), currency=graph.graph.get("currency", "USD"))
@@ -34,7 +34,9 @@ def graphml(graph: nx.MultiDiGraph) -> str:
         flat.add_node(name, **_flat(data))
     for source, target, data in graph.edges(data=True):
         flat.add_edge(source, target, key=edge_name(source, target, data), **_flat(data))
-    return "\n".join(nx.generate_graphml(flat, named_key_ids=False)) + "\n"
+    stream = io.BytesIO()
+    nx.write_graphml_xml(flat, stream, infer_numeric_types=True)
+    return stream.getvalue().decode() + "\n"
 
 
 def node_link_json(graph: nx.MultiDiGraph) -> str:

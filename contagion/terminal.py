@@ -72,7 +72,7 @@ def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str
         return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
     text = f"{_count(failures, 'failure')} in {_count(depth, 'generation')}; {lost}."
     if exogenous and exogenous > 0 and total["amplification"] is not None:
-        text += f" The shock by itself cost {money(exogenous)}; what it set off made that {total['amplification']:.3g} times as much"
+        text += f" The shock by itself cost {money(exogenous)}; what it set off made that {_three(total['amplification'])} times as much"
         channels = {k: v for k, v in facts["losses_by_channel"].items() if k != "exogenous" and v > 0}
         text += f", most of it by {max(channels, key=lambda k: channels[k])}." if channels else "."
     return text
@@ -127,7 +127,7 @@ def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
     words = [f"trigger {facts['cascade_depth']}"]
     words += [f"canonical {canonical}"] * (canonical is not None)
     words += [f"weighted {weighted['mean']:.2f} (p95 {weighted['p95']:.2f})"] * bool(weighted)
-    ratio = f"branching ratio {facts['branching_ratio']:.2f}: that share of failures was set off by another one"
+    ratio = f"branching ratio {facts['branching_ratio']:.2f}: the share of failures that another set off"
     sizes = {f"generation {n}": float(size) for n, size in enumerate(facts["generations"], 1)}
     if len(sizes) > _ROWS:
         rest = list(sizes.values())[_ROWS - 1 :]
@@ -143,7 +143,7 @@ def _losses(total: Mapping[str, Any]) -> RenderableType:
         grid.add_column(justify="right")
     for left, right in zip(("net", "peak", "gross", "gains"), _SECOND_COLUMN, strict=True):
         value = known.get(right)
-        text = "not known" if value is None else f"{value:.3g} times" if right == "amplification" else money(value)
+        text = "–" if value is None else f"{_three(value)} times" if right == "amplification" else money(value)
         grid.add_row(left, money(known[left]), f"   {right}", text)
     return grid
 
