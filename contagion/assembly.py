@@ -19,7 +19,7 @@ from contagion.errors import BadInput, Misfit, Problem, closest
 from contagion.ledger import Asset, Ledger, Refused
 from contagion.log import CLOCK
 from contagion.network import Network
-from contagion.params import explain, plain
+from contagion.params import explain, plain, short
 from contagion.ports import Feed
 from contagion.runs import Books, Run
 from contagion.shocks import SHOCKS
@@ -90,9 +90,10 @@ def build(
     )  # fmt: skip
     try:
         _populate(sim, graph, allow_code)
+        shocks = _shocks(sim, facts.get("shocks", []))
         if twin != "control":
-            for table in facts.get("shocks", []):
-                sim.start(SHOCKS[table["kind"]].model_validate(table).process(sim))
+            for shock in shocks:
+                sim.start(shock.process(sim))
         for mechanism in sim.mechanisms:
             if twin != "frozen" or not mechanism.reacts:
                 for process in mechanism.processes():
@@ -185,8 +186,22 @@ def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None
             except Refused as refusal:
                 raise Misfit(("edges", edge.name), str(refusal)) from None
     for mechanism in sorted(sim.mechanisms, key=lambda m: (m.opens, m.node)):
-        mechanism.open()
+        try:
+            mechanism.open()
+        except Refused as refusal:
+            raise Misfit(("nodes", sim.network.names[mechanism.node]), str(refusal)) from None
     sim.record("start", -1, cause=CLOCK)
+
+
+def _shocks(sim: Simulation, tables: Iterable[Any]) -> list[Any]:
+    """Return the shocks, each checked against the nodes that it names."""
+    shocks = [SHOCKS[table["kind"]].model_validate(table) for table in tables]
+    for number, shock in enumerate(shocks):
+        try:
+            shock.check(sim)
+        except Misfit as misfit:
+            raise Misfit(("shocks", number, *misfit.path), misfit.what) from None
+    return shocks
 
 
 def _balances(sim: Simulation) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from contagion.errors import closest
 from contagion.network import Edge, Network, Node
-from contagion.params import Amount, AssetName, Duration, Params, explain
+from contagion.params import Amount, AssetName, Duration, Params, explain, short
 
 Path = tuple[str | int, ...]
 
@@ -131,15 +131,18 @@ def build(nodes: Mapping[str, Mapping[str, Any]], edges: Iterable[Mapping[str, A
     """
     graph = nx.MultiDiGraph()
     for name, table in nodes.items():
-        graph.add_node(name, **{key: value for key, value in table.items() if key != "balances"})
+        known = {key: value for key, value in table.items() if key != "balances" or not isinstance(value, Mapping)}
+        graph.add_node(name, **known)
         graph.nodes[name]["path"] = ("nodes", name)
     if not any(data.get("kind") == "world" for _, data in graph.nodes(data=True)):
         graph.add_node("world", kind="world", path=())
     for number, table in enumerate(edges):
         facts = {key: value for key, value in table.items() if key not in ("from", "to")}
-        graph.add_edge(table.get("from"), table.get("to"), **facts, path=("edges", number))
+        ends = (end if isinstance(end := table.get(key), str) else "" for key in ("from", "to"))
+        graph.add_edge(*ends, **facts, path=("edges", number))
     for name, table in nodes.items():
-        for asset, quantity in dict(table.get("balances") or {}).items():
+        balances = table.get("balances")
+        for asset, quantity in balances.items() if isinstance(balances, Mapping) else ():
             path = ("nodes", name, "balances", asset)
             graph.add_edge(asset, name, role="holds", quantity=quantity, path=path)
     return graph
@@ -258,6 +261,8 @@ def _path(data: Mapping[str, Any], source: Any, target: Any) -> Path:
 
 def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> list[Finding]:
     path = tuple(data.get("path") or ("nodes", str(name)))
+    if name == "" and "kind" not in data:
+        return []  # stands for what is missing at the end of an edge, which says so
     if not isinstance(name, str) or not name or len(name) > 200 or any(ord(c) < 32 for c in name):
         return [Finding(path, "a node's name is text of 1 to 200 printable characters")]
     if "kind" not in data and "path" not in data:
@@ -270,9 +275,11 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
     kind = data.get("kind")
     findings = []
     if not isinstance(kind, str) or (kind not in KINDS and "." not in kind and ":" not in kind):
-        findings.append(Finding((*path, "kind"), f"no kind {kind!r}{closest(str(kind), KINDS)}"))
+        findings.append(Finding((*path, "kind"), f"no kind {short(kind)}{closest(str(kind)[:200], KINDS)}"))
     if "domain" in data and data["domain"] not in DOMAINS:
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
+    if "balances" in data:
+        findings.append(Finding((*path, "balances"), "balances map assets to tokens (in a graph: 'holds' edges)"))
     if not isinstance(data.get("sector", ""), str):
         findings.append(Finding((*path, "sector"), "a sector is text"))
     return findings + _check_marks(graph, path, data.get("marks", {}))
@@ -282,9 +289,9 @@ def _check_marks(graph: nx.MultiDiGraph, path: Path, marks: Any) -> list[Finding
     if not isinstance(marks, Mapping):
         return [Finding((*path, "marks"), "marks map assets to the feeds that this node values them by")]
     return [
-        Finding((*path, "marks", str(asset)), f"{feed!r} is no market, oracle or asset{closest(str(feed), graph)}")
+        Finding((*path, "marks", str(asset)), f"{short(feed)} is no market, oracle or asset{closest(str(feed)[:200], map(str, graph))}")
         for asset, feed in marks.items()
-        if feed not in graph or graph.nodes[feed].get("kind") not in FEEDS
+        if not isinstance(feed, str) or feed not in graph or graph.nodes[feed].get("kind") not in FEEDS
     ]
 
 
@@ -294,16 +301,16 @@ def _end(name: str, source: Any) -> str:
 
 def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[str, Any]) -> list[Finding]:
     path = _path(data, source, target)
-    if source is None or target is None:
+    if not source or not target:
         return [Finding(path, "an edge needs 'from' and 'to', each the name of a node")]
-    role = ROLES.get(data.get("role"))  # type: ignore[arg-type]
+    what = data.get("role")
+    role = ROLES.get(what) if isinstance(what, str) else None
     if role is None:
-        what = data.get("role")
-        return [Finding((*path, "role"), f"no role {what!r}{closest(str(what), ROLES)}")]
+        return [Finding((*path, "role"), f"no role {short(what)}{closest(str(what)[:200], ROLES)}")]
     findings = []
     for end, name, kinds in (("from", source, role.sources), ("to", target, role.targets)):
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
-        if kind in KINDS and kind not in kinds:
+        if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
             findings.append(
                 Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}")

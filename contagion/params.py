@@ -74,12 +74,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[
         if item["type"] == "extra_forbidden":
             what = f"unknown key {str(path[-1])[:60]!r}{closest(str(path[-1]), model.model_fields)}"
         elif item["type"] not in ("missing", "value_error"):
-            what += f" (got {_short(item.get('input'))})"
+            what += f" (got {short(item.get('input'))})"
         problems.append((path, what))
     return problems
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as a complaint shows it: at most 60 characters."""
     text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -12,12 +12,14 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
+from contagion.errors import Misfit
+from contagion.graph import LENDERS, MARKETS
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params
 from contagion.ports import Lender, Position, Process, Venue
 from contagion.simulation import Simulation
-from contagion.units import PPM, to_ppm
+from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
 
 
 class _Shock(Params):
@@ -47,9 +49,21 @@ class Sale(_Shock):
     def _one_measure(self) -> Self:
         if (self.quantity is None) == (self.size is None):
             raise ValueError("state either 'quantity' or 'size'")
-        if self.size is not None and not -1 < self.size < 0:
+        if self.size is not None and not -PPM < to_ppm(self.size) < 0:
             raise ValueError(f"'size' is a fall between -100% and 0, not {self.size}")
         return self
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse a market that cannot make this sale."""
+        if sim.network.nodes[sim.network.ids[self.market]].kind not in MARKETS:
+            raise Misfit(("market",), f"{self.market!r} is no market")
+        traded = cast(Venue, sim.mechanisms[sim.network.ids[self.market]]).assets()
+        for key, name in (("asset", self.asset), ("bought", self.bought)):
+            if name and sim.assets[name] not in traded:
+                raise Misfit((key,), f"{self.market!r} does not trade {name!r}")
+        if sim.assets[self.asset] == (sim.assets[self.bought] if self.bought else traded[-1]):
+            raise Misfit(("asset",), f"sells {self.asset!r} for itself: name what is bought in 'bought'")
+        _check_size(sim, self.asset, self.quantity)
 
     def process(self, sim: Simulation) -> Process:
         """Return the process that sells."""
@@ -77,7 +91,13 @@ class Reprice(_Shock):
 
     kind: Literal["reprice"]
     asset: AssetName
-    size: Number = Field(gt=-1)
+    size: Number = Field(ge=Decimal("-0.999999"))
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse a price that cannot be counted."""
+        price = sim.reference_price(sim.assets[self.asset])
+        if not 0 < price + price * to_ppm(self.size) // PPM < SUPPLY_LIMIT:
+            raise Misfit(("size",), f"leads to a price beyond what can be counted, {SUPPLY_LIMIT / PRICE_SCALE:.2g}")
 
     def process(self, sim: Simulation) -> Process:
         """Return the process that moves the price."""
@@ -103,6 +123,14 @@ class Withdrawal(_Shock):
     asset: AssetName
     quantity: Amount
 
+    def check(self, sim: Simulation) -> None:
+        """Refuse a lender that has no such reserve."""
+        if sim.network.nodes[sim.network.ids[self.lender]].kind not in LENDERS:
+            raise Misfit(("lender",), f"{self.lender!r} is no lender")
+        if sim.assets[self.asset] not in cast(Any, sim.mechanisms[sim.network.ids[self.lender]]).reserves:
+            raise Misfit(("asset",), f"{self.lender!r} has no reserve of {self.asset!r}")
+        _check_size(sim, self.asset, self.quantity)
+
     def process(self, sim: Simulation) -> Process:
         """Return the process that withdraws, at once or as liquidity returns."""
         holder, asset = sim.network.ids[self.by], sim.assets[self.asset]
@@ -127,6 +155,11 @@ class Withdrawal(_Shock):
             sim.record("blocked-withdrawal", holder, cause=cause, asset=asset, quantity=left)
             inbox.take()
             cause = yield inbox.wait()
+
+
+def _check_size(sim: Simulation, asset: str, quantity: Decimal | None) -> None:
+    if quantity is not None and sim.units(sim.assets[asset], quantity) >= SUPPLY_LIMIT:
+        raise Misfit(("quantity",), f"{quantity} {asset} are more base units than can be counted")
 
 
 SHOCKS: Mapping[str, type[Sale] | type[Reprice] | type[Withdrawal]] = {

@@ -16,12 +16,13 @@ from typing import Any, cast
 import numpy as np
 import simpy
 
+from contagion.errors import Misfit
 from contagion.finance.branching import Exposure, weighted_generation
 from contagion.ledger import Asset, Ledger, Leg
 from contagion.log import FAILURES, SHOCK, EventLog, Failure
 from contagion.network import Network
 from contagion.ports import FEEDS, Feed, Inbox, Link, Mechanism, Port, PriceSource, Process, T
-from contagion.units import to_units
+from contagion.units import PRICE_SCALE, SUPPLY_LIMIT, to_units
 
 _FAILURES = frozenset(FAILURES)
 
@@ -173,6 +174,10 @@ class Simulation:
         return self._add_feed(len(self.feed_names) - 1, claim, price)
 
     def _add_feed(self, market: int, asset: int, price: int) -> Feed:
+        if not 0 < price < SUPPLY_LIMIT:
+            name = self.feed_names[market]
+            what = f"the opening price of {price / PRICE_SCALE:.3g} cannot be counted in steps of 10^-9"
+            raise Misfit(("nodes", name), what)
         self.feeds[market, asset] = feed = Feed(self.env, self.log, market, asset, price)
         return feed
 

@@ -139,12 +139,19 @@ def stableswap_balance(j: int, balances: Sequence[int], amplification: int, inva
 
 
 def stableswap_out(
-    amount_in: int, i: int, j: int, balances: Sequence[int], amplification: int, fee_ppm: int
+    amount_in: int,
+    i: int,
+    j: int,
+    balances: Sequence[int],
+    amplification: int,
+    fee_ppm: int,
+    invariant: int | None = None,
 ) -> int:
     """Return what a StableSwap pool pays in asset j for `amount_in` of asset i.
 
     The contract's form: one unit is kept against rounding, then the fee, rounded down, is taken from the
-    output. ValueError for a negative amount, an empty reserve or i equal to j.
+    output. `invariant` is D of these balances where the caller knows it. ValueError for a negative amount,
+    an empty reserve or i equal to j.
 
     >>> stableswap_out(100_000, 0, 1, [1_000_000, 1_000_000], 100, 400)
     99861
@@ -154,7 +161,8 @@ def stableswap_out(
         raise ValueError(f"cannot swap asset {i} for itself")
     if amount_in == 0:
         return 0
-    invariant = stableswap_invariant(balances, amplification)
+    if invariant is None:
+        invariant = stableswap_invariant(balances, amplification)
     paid_in = [balance + amount_in * (k == i) for k, balance in enumerate(balances)]
     gross = max(0, balances[j] - stableswap_balance(j, paid_in, amplification, invariant) - 1)
     return gross - gross * fee_ppm // PPM

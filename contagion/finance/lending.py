@@ -106,9 +106,7 @@ def liquidation(
     if min(repay, collateral) < 0:
         raise ValueError(f"cannot repay {repay} base units of debt against {collateral} of collateral")
     if min(debt_unit, collateral_unit) <= 0:
-        raise ValueError(
-            f"cannot liquidate debt worth {debt_unit} a unit, collateral worth {collateral_unit}"
-        )
+        raise ValueError(f"cannot liquidate debt worth {debt_unit} a unit, collateral worth {collateral_unit}")
     debt_price, collateral_price = debt_unit * (PPM + bonus_ppm), collateral_unit * PPM
     seized = repay * debt_price // collateral_price
     if seized > collateral:

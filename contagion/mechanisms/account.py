@@ -30,9 +30,7 @@ class Account:
             for side in ("collateral", "debt"):
                 for name, quantity in link.attributes[side].items():
                     asset = sim.assets[name]
-                    link.peer.open_position(
-                        Position(self.node, -1), asset, sim.units(asset, quantity), side
-                    )
+                    link.peer.open_position(Position(self.node, -1), asset, sim.units(asset, quantity), side)
 
     def processes(self) -> Iterable[Process]:
         """Return nothing."""

@@ -59,6 +59,7 @@ class Amm:
         self.feeds: dict[int, Feed] = {}
         self._quote = first_mark(PRICE_SCALE, 0, len(Channel))
         self._depths: dict[int, tuple[int, tuple[int, int]]] = {}
+        self._known_invariant: tuple[list[int], int] = ([], 0)
         self._inbox = sim.inbox()
 
     @property
@@ -97,7 +98,9 @@ class Amm:
         i, j = self._index[sold], self._index[bought]
         scaled = quantity * self._multipliers[i]
         try:
-            out = amm.stableswap_out(scaled, i, j, self._normal(), self.params.amplification, self._fee)
+            out = amm.stableswap_out(
+                scaled, i, j, self._normal(), self.params.amplification, self._fee, self._invariant()
+            )
         except ArithmeticError:
             return 0
         return min(out // self._multipliers[j], reserves[bought] - 1)
@@ -163,6 +166,13 @@ class Amm:
                     price = self._price(asset)
                     feed.follow(price, event, [(before, tick.mark, price * PPM // tick.mark.price)])
 
+    def _invariant(self) -> int:
+        """Return D of the present reserves, computed once for each of them."""
+        balances = self._normal()
+        if self._known_invariant[0] != balances:
+            self._known_invariant = (balances, amm.stableswap_invariant(balances, self.params.amplification))
+        return self._known_invariant[1]
+
     def _normal(self) -> list[int]:
         reserves = self.sim.ledger.balances[self.node]
         return [reserves[a] * m for a, m in zip(self._assets, self._multipliers, strict=True)]
@@ -171,7 +181,7 @@ class Amm:
         """Return the price of i in j after a sale without fee; 0 beyond what the contract can compute."""
         balances = self._normal()
         try:
-            out = amm.stableswap_out(sold, i, j, balances, self.params.amplification, 0)
+            out = amm.stableswap_out(sold, i, j, balances, self.params.amplification, 0, self._invariant())
             balances[i] += sold
             balances[j] -= out
             return self._spot(i, j, balances)

@@ -95,9 +95,7 @@ class Impact:
             high *= 2
         while high - low > max(low // 1_000_000, 1):
             middle = (low + high) // 2
-            low, high = (
-                (middle, high) if (1 - self._fall(middle)[0]) * PPM > ratio_ppm else (low, middle)
-            )
+            low, high = (middle, high) if (1 - self._fall(middle)[0]) * PPM > ratio_ppm else (low, middle)
         return high
 
     def _walk(self, sold: int, quantity: int) -> tuple[int, int]:
@@ -118,9 +116,7 @@ class Impact:
         low, high = 0.0, at_price
         for _ in range(64):
             middle = (low + high) / 2
-            low, high = (
-                (middle, high) if middle * (1 + self._fall(int(middle))[1]) <= at_price else (low, middle)
-            )
+            low, high = (middle, high) if middle * (1 + self._fall(int(middle))[1]) <= at_price else (low, middle)
         return low
 
     def _fall(self, quantity: int) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 It hears of positions open to liquidation over `liquidations` edges and of prices over `prices` edges. For each
 it looks for the repayment that pays most: proceeds of the seized collateral at the depth that is there, minus
-the repayment and gas. The profit is concave in the size, so a ternary search finds it. Below `minimum_profit`
-it does nothing, logs `unprofitable` once and looks again when something changes. What it seizes it sells at
+the repayment and gas. Below `minimum_profit` it does nothing, logs `unprofitable` once and looks again when
+something changes, unless even the whole bonus would not pay for the gas. What it seizes it sells at
 once over the best route of at most two markets, or redeems with an issuer that lets it (`redeems` edge).
 """
 
@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from contagion.finance.lending import Liquidation, liquidation
+from contagion.finance.search import best_size
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, Duration
@@ -36,8 +37,6 @@ from contagion.ports import (
 )
 from contagion.simulation import Simulation
 from contagion.units import PPM, VALUE_DECIMALS, to_units
-
-_SEARCH_STEPS = 40
 
 
 class Liquidator:
@@ -109,9 +108,17 @@ class Liquidator:
                     self.sim.record(
                         "unprofitable", self.node, cause=call, asset=offer.collateral, quantity=offer.largest
                     )
+                if self._hopeless(offer):
+                    break
                 return
         self._known.pop(key, None)
         self._grumbled.discard(key)
+
+    def _hopeless(self, offer: Offer) -> bool:
+        """Return whether even the bonus on the whole debt would not pay, whatever markets do."""
+        costs = self._in_debt_asset(offer, self.params.gas + self.params.minimum_profit)
+        redeems = any(issuer.asset == offer.collateral for issuer in self._issuers)
+        return not redeems and not self.params.unconditional and offer.owed * offer.bonus_ppm // PPM < costs
 
     def _liquidate(self, lender: Lender, position: Position, offer: Offer, call: int) -> bool:
         """Return whether a liquidation went through."""
@@ -127,38 +134,28 @@ class Liquidator:
             return True
         proceeds, route = best_route(self._routes(offer.collateral, offer.debt), seizure.received)
         if proceeds:
-            trade_route(
-                route, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION
-            )
+            trade_route(route, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION)
         return True
 
     def _plan(self, offer: Offer, budget: int) -> tuple[int, Issuer | None]:
         """Return (repayment, issuer to redeem with or None): what pays most, (0, None) when nothing does."""
         if self.params.unconditional:
             return budget, None
-        plans: list[tuple[int, int, Issuer | None]] = [(self._profit(offer, size := self._best_size(offer, budget)), size, None)]
+        costs = self._in_debt_asset(offer, self.params.gas + self.params.minimum_profit)
+        plans: list[tuple[int, int, Issuer | None]] = []
+        if budget * offer.bonus_ppm // PPM >= costs:
+            size = best_size(lambda repay: self._profit(offer, repay), budget)
+            size = self._clear_of_dust(offer, size, budget)
+            plans.append((self._profit(offer, size), size, None))
         for issuer in self._issuers:
             if (issuer.asset, issuer.payout) == (offer.collateral, offer.debt):
                 size = self._redeemable(offer, budget, issuer)
                 plans.append((self._profit(offer, size, issuer), size, issuer))
+        if not plans:
+            return 0, None
         profit, size, way = max(plans, key=lambda plan: plan[0])
         worth_it = profit >= self._in_debt_asset(offer, self.params.minimum_profit)
         return (size, way) if size and worth_it else (0, None)
-
-    def _best_size(self, offer: Offer, budget: int) -> int:
-        """Return the repayment with the largest profit at the markets."""
-        low, high = 0, budget
-        if self._profit(offer, budget) >= self._profit(offer, budget - budget // 50):
-            low = budget
-        for _ in range(_SEARCH_STEPS):
-            if high - low < 3:
-                break
-            third = (high - low) // 3
-            left, right = low + third, high - third
-            low, high = (
-                (low, right) if self._profit(offer, left) >= self._profit(offer, right) else (left, high)
-            )
-        return self._clear_of_dust(offer, (low + high) // 2, budget)
 
     def _redeemable(self, offer: Offer, budget: int, issuer: Issuer) -> int:
         """Return the largest repayment whose collateral the issuer still takes."""

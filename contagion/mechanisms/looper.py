@@ -54,7 +54,9 @@ class Looper:
             if (self.rounds is None) == (self.target_leverage is None):
                 raise ValueError("state either 'rounds' or 'target_leverage'")
             if self.target_leverage is not None and self.target_leverage * (1 - self.ltv) >= 1:
-                raise ValueError(f"a leverage of {self.target_leverage} needs an ltv above {1 - 1 / self.target_leverage:.4f}")
+                raise ValueError(
+                    f"a leverage of {self.target_leverage} needs an ltv above {1 - 1 / self.target_leverage:.4f}"
+                )
             if self.unwind_below is not None and self.unwind_below >= self.unwind_to:
                 raise ValueError("'unwind_to' must lie above 'unwind_below'")
             return self

@@ -136,9 +136,7 @@ class Oracle:
         while len(self._history) > 1 and self._history[1][0] <= start:
             self._history.pop(0)
         ends = [time for time, _ in self._history[1:]] + [now]
-        weights = [
-            (mark, end - max(time, start)) for (time, mark), end in zip(self._history, ends, strict=True)
-        ]
+        weights = [(mark, end - max(time, start)) for (time, mark), end in zip(self._history, ends, strict=True)]
         return averaged([(mark, w) for mark, w in weights if w > 0] or [(self._history[-1][1], 1)], 0)
 
     def _tell(self, reading: list[tuple[Mark, int]], cause: int) -> None:

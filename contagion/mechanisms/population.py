@@ -19,7 +19,7 @@ from contagion.params import AssetName, Positive
 from contagion.params import Params as Parameters
 from contagion.ports import LENDERS, Mechanism, Position, Process
 from contagion.simulation import Simulation
-from contagion.units import PPM
+from contagion.units import PPM, SUPPLY_LIMIT
 
 
 class Population:
@@ -56,7 +56,10 @@ class Population:
             worth = lender.price(self.collateral) / lender.price(self.debt)
             worth *= 10.0 ** (self._decimals(self.debt) - self._decimals(self.collateral))
             threshold = lender.threshold_ppm(self.collateral) / PPM
-            debts = np.floor(deposits * (worth * threshold) / self._healths(rng)).astype(np.int64)
+            owed = np.floor(deposits * (worth * threshold) / self._healths(rng))
+            if not float(owed.sum()) < SUPPLY_LIMIT:
+                raise Misfit(("nodes", name, "total"), f"would owe more {self.params.debt} than can be counted")
+            debts = owed.astype(np.int64)
             everybody = Position(self.node, -1)
             lender.add_members(everybody, self.collateral, self.debt, self.params.count)
             lender.open_position(everybody, self.collateral, deposits, "collateral")
@@ -72,7 +75,11 @@ class Population:
             raw = rng.pareto(float(p.tail), p.count) + 1.0
         else:
             raw = rng.lognormal(0.0, float(p.spread), p.count)
-        total = self.sim.units(self.collateral, p.total)
+        total, path = self.sim.units(self.collateral, p.total), ("nodes", self.sim.network.names[self.node])
+        if total >= SUPPLY_LIMIT:
+            raise Misfit((*path, "total"), f"{p.total} are more base units than can be counted")
+        if not np.isfinite(raw.sum()):
+            raise Misfit((*path, "spread" if p.tail is None else "tail"), "draws sizes beyond any number")
         units = np.floor(raw * (total / float(raw.sum()))).astype(np.int64)
         units[int(np.argmax(units))] += total - int(units.sum())
         return units

@@ -52,6 +52,7 @@ class LendingProtocol(Positions):
         self.params, self.calls = params, Signal(sim.env)
         self._inbox = sim.inbox()
         self._cohorts: list[Cohort] = []
+        self._pairs: dict[int, tuple[int, int]] = {}
         self._plain: list[Position] = []
         self._breached: dict[Position, int] = {}
         self._called: set[Position] = set()
@@ -92,13 +93,13 @@ class LendingProtocol(Positions):
 
     def offer(self, position: Position, collateral: int | None = None) -> Offer | None:
         """Return the terms of a liquidation of the largest collateral (or a stated one) and the largest debt."""
-        deposits = {a: self.collateral_of(position, a) for a, r in self.reserves.items() if r.threshold}
-        debts = {a: self.debt_of(position, a) for a in self.reserves}
-        seized = collateral if collateral is not None else max(deposits, key=lambda a: deposits[a] * self._unit(a))
-        repaid = max(debts, key=lambda a: debts[a] * self._unit(a))
-        weighted, debt = self._sides(position)
-        if not lending.is_liquidatable(weighted, debt) or not deposits[seized]:
+        deposits, debts = self._held(position)
+        weighted, debt = self._weigh(deposits, debts)
+        pledged = {asset: amount for asset, amount in deposits.items() if self.reserves[asset].threshold}
+        if not pledged or not lending.is_liquidatable(weighted, debt) or collateral not in (None, *pledged):
             return None
+        seized = max(pledged, key=lambda a: pledged[a] * self._unit(a)) if collateral is None else collateral
+        repaid = max(debts, key=lambda a: debts[a] * self._unit(a))
         debt_unit, p = self._unit(repaid), self.params
         factor = lending.close_factor_ppm(
             weighted, debt, deposits[seized] * self._unit(seized), debts[repaid] * debt_unit, self._one,
@@ -152,7 +153,6 @@ class LendingProtocol(Positions):
         if min(left) > 0 and lending.leaves_dust(*left, self._one, self.params.dust):
             raise Refused(f"a rest worth less than {self.params.dust} would be left")
 
-
     def _write_off(self, position: Position, event: int) -> None:
         """Realise the bad debt of a position that has no collateral left (Aave v3.3: the deficit is burnt)."""
         if self._sides(position)[0] > 0:
@@ -186,10 +186,9 @@ class LendingProtocol(Positions):
             for position in breaching:
                 self._breached.setdefault(position, cause)
             for position in [p for p in self._breached if p not in breaching]:
-                if lending.is_liquidatable(*self._sides(position)):
-                    continue
-                del self._breached[position]
-                self._called.discard(position)
+                if tick.asset in self._pairs.get(position.holder, (tick.asset,)):
+                    del self._breached[position]
+                    self._called.discard(position)
         self._call()
         if self._called:
             self.calls.fire(cause, (self.node, []))
@@ -212,7 +211,7 @@ class LendingProtocol(Positions):
             if lending.is_liquidatable(*self._sides(position)):
                 found[position] = None
         for cohort in self._cohorts:
-            pair = (cohort.collateral.asset, cohort.debt.asset)
+            pair = self._pairs[cohort.holder]
             if assets.isdisjoint(pair):
                 continue
             indebted = []
@@ -235,5 +234,7 @@ class LendingProtocol(Positions):
         elif pledged and owed:
             assert len(pledged) == len(owed) == 1, "a population has one collateral and one debt here"
             self._cohorts.append(Cohort(holder, pledged[0], owed[0]))
+            self._pairs[holder] = (pledged[0].asset, owed[0].asset)
+
 
 MECHANISM: type[Mechanism] = LendingProtocol

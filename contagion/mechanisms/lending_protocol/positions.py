@@ -30,6 +30,8 @@ class Positions:
         self._first_marks: dict[int, Mark] = {}
         self._opened: dict[tuple[Position, int], Mark] = {}
         self._one = 10**VALUE_DECIMALS
+        decimals = {asset: sim.ledger.assets[asset].decimals for asset in reserves}
+        self._scales: dict[int, int] = {a: 10 ** (VALUE_DECIMALS - PRICE_DECIMALS - d) for a, d in decimals.items()}
 
     def open_position(self, position: Position, asset: int, amount: Any, side: str) -> None:
         """Post a deposit or a debt that exists at the start, the outside being the other side of the cash."""
@@ -131,9 +133,7 @@ class Positions:
         self._remember(position, asset)
         return event
 
-    def repay(
-        self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None
-    ) -> int:
+    def repay(self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None) -> int:
         """Pay a debt back, at most all of it, and return the event; `payer` pays for somebody else."""
         reserve, own = self._reserve(asset, position), member_of(position)
         reserve.accrue()
@@ -145,24 +145,35 @@ class Positions:
         self.liquidity.fire(event)
         return event
 
-    def _sides(self, position: Position) -> tuple[int, int]:
-        """Return (collateral value times threshold in ppm, debt value), exact."""
-        balance, weighted, debt = self.sim.ledger.balance, 0, 0
+    def _held(self, position: Position) -> tuple[dict[int, int], dict[int, int]]:
+        """Return (deposits, debts) by asset, in base units, those that are zero left out."""
+        holder, member = position
+        balance, deposits, debts = self.sim.ledger.balance, {}, {}
         for asset, reserve in self.reserves.items():
-            if units := balance(position.holder, reserve.supply, position.member):
-                weighted += reserve.supplied(units) * self._unit(asset) * reserve.threshold
-            if units := balance(position.holder, reserve.debt, position.member):
-                debt += reserve.indebted(-units) * self._unit(asset)
-        return weighted, debt
+            if units := balance(holder, reserve.supply, member):
+                deposits[asset] = reserve.supplied(units)
+            if units := balance(holder, reserve.debt, member):
+                debts[asset] = reserve.indebted(-units)
+        return deposits, debts
+
+    def _weigh(self, deposits: dict[int, int], debts: dict[int, int]) -> tuple[int, int]:
+        """Return (collateral value times threshold in ppm, debt value), exact."""
+        weighted = sum(
+            amount * self._unit(asset) * self.reserves[asset].threshold for asset, amount in deposits.items()
+        )
+        return weighted, sum(amount * self._unit(asset) for asset, amount in debts.items())
+
+    def _sides(self, position: Position) -> tuple[int, int]:
+        return self._weigh(*self._held(position))
 
     def _exposures(self, position: Position) -> list[Exposure]:
+        deposits, debts = self._held(position)
         exposures = []
-        for asset in self.reserves:
-            amount = self.collateral_of(position, asset) - self.debt_of(position, asset)
-            if amount:
-                quantity = amount / 10 ** self.sim.ledger.assets[asset].decimals
-                opened = self._opened.get((position, asset), self._first_marks[asset])
-                exposures.append(Exposure(quantity, opened, self._marks[asset]))
+        for asset in {**deposits, **debts}:
+            amount = deposits.get(asset, 0) - debts.get(asset, 0)
+            quantity = amount / 10 ** self.sim.ledger.assets[asset].decimals
+            opened = self._opened.get((position, asset), self._first_marks[asset])
+            exposures.append(Exposure(quantity, opened, self._marks[asset]))
         return exposures
 
     def _payback(self, reserve: Reserve, position: Position, amount: int) -> tuple[int, int]:
@@ -193,7 +204,7 @@ class Positions:
 
     def _unit(self, asset: int) -> int:
         """Return the value of one base unit in 10^-21 of the currency, as this protocol's oracle has it."""
-        return int(self._marks[asset].price * 10 ** (VALUE_DECIMALS - PRICE_DECIMALS - self.sim.ledger.assets[asset].decimals))
+        return self._marks[asset].price * self._scales[asset]
 
     def _value(self, scaled: int) -> int:
         """Return a value in base units of the currency."""
