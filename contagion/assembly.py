@@ -7,7 +7,12 @@ same network, the same opening. Opening goes by rank: assets quote, then markets
 import importlib
 import importlib.metadata
 import importlib.util
+import shutil
+import tempfile
+import uuid
+import weakref
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -27,6 +32,7 @@ from contagion.simulation import Simulation
 from contagion.source import dotted
 
 ENTRY_POINTS = "contagion.mechanisms"
+ROW_BUDGET = 4_000_000
 
 
 def check_graph(graph: nx.MultiDiGraph, *, allow_code: bool = False) -> list[schema.Finding]:
@@ -70,12 +76,13 @@ def build(
     twin: str = "base",
     shuffle_ties: bool = False,
     allow_code: bool = False,
-    row_budget: int | None = None,
+    row_budget: int = ROW_BUDGET,
     transform: Any = None,
 ) -> Simulation:
     """Return a simulation at rest at time 0, its opening balances posted.
 
-    BadInput when the graph has problems. twin : see `Simulation`; transform : a function of the Network.
+    BadInput when the graph has problems. twin : see `Simulation`; row_budget : rows of a table that may stay in
+    memory while it runs, the rest being in a temporary directory; transform : a function of the Network.
     """
     if findings := check_graph(graph, allow_code=allow_code):
         raise BadInput(Problem("graph", 0, 0, dotted(path), what) for path, what in findings)
@@ -88,6 +95,9 @@ def build(
         twin=twin, shuffle_ties=shuffle_ties, row_budget=row_budget,
         currency_decimals=facts.get("currency_decimals", 6),
     )  # fmt: skip
+    spool = Path(tempfile.gettempdir()) / f"contagion-{uuid.uuid4().hex}"
+    weakref.finalize(sim, shutil.rmtree, spool, ignore_errors=True)
+    sim.log.spool_to(spool)
     try:
         _populate(sim, graph, allow_code)
         shocks = _shocks(sim, facts.get("shocks", []))
@@ -190,7 +200,7 @@ def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None
             mechanism.open()
         except Refused as refusal:
             raise Misfit(("nodes", sim.network.names[mechanism.node]), str(refusal)) from None
-    sim.record("start", -1, cause=CLOCK)
+    sim.opening = sim.record("start", -1, cause=CLOCK)
 
 
 def _shocks(sim: Simulation, tables: Iterable[Any]) -> list[Any]:
@@ -240,15 +250,10 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
         feeds=list(sim.feed_names),
         marks=_marks(sim, graph),
         world=sim.world,
-        opening=_start_of(sim),
+        opening=sim.opening,
         currency=graph.graph.get("currency", "USD"),
         currency_decimals=sim.currency_decimals,
     )
-
-
-def _start_of(sim: Simulation) -> int:
-    kinds = sim.log.events.columns()["kind"]
-    return int((kinds == sim.log.kinds["start"]).argmax())
 
 
 def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> list[list[int]]:

@@ -161,8 +161,12 @@ class Table:
         return digest.digest()
 
     def spool_to(self, directory: Path) -> None:
-        """Keep no more than the row budget in memory: older chunks go to Parquet files in a new directory."""
-        directory.mkdir(parents=True)
+        """Keep no more than the row budget in memory: older chunks go to Parquet files in a directory.
+
+        It is made when the first of them is written; FileExistsError when it is there already.
+        """
+        if directory.exists():
+            raise FileExistsError(f"{directory} exists")
         self._spool = directory
 
     def _tail(self) -> NDArray[Any]:
@@ -179,6 +183,8 @@ class Table:
 
     def _spill(self, directory: Path) -> None:
         rows = {column: np.concatenate([c[column] for c in self._chunks]) for column in self.layout.names or ()}
+        directory.mkdir(parents=True, exist_ok=bool(self._parts))
+        directory.mkdir(parents=True, exist_ok=bool(self._parts))
         self._parts.append(directory / f"{len(self._parts):06}.parquet")
         pq.write_table(pa.table(rows), self._parts[-1], compression="zstd")
         self._spooled = self._count

@@ -89,6 +89,8 @@ def plain(value: Any) -> Any:
     """Return a value as JSON knows it: decimals become numbers, tuples lists."""
     if isinstance(value, BaseModel):
         return plain(value.model_dump())
+    if isinstance(value, Decimal) and not value.is_finite():
+        return str(value)
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, Mapping):

@@ -133,11 +133,10 @@ def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_c
             _override(data, key.split("."), value)
         except KeyError as error:
             problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
-    try:
-        params = ScenarioParams.model_validate(data)
-    except ValidationError as error:
-        problems += [source.problem(path, what) for path, what in explain(error, ScenarioParams)]
-        raise BadInput(problems) from None
+    params, found = _checked(data)
+    problems += [source.problem(path, what) for path, what in found]
+    if params is None:
+        raise BadInput(problems)
     graph = _graph_of(params)
     problems += [source.problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
     problems += _check_switches(source, params)
@@ -151,6 +150,21 @@ def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_c
             raise BadInput([source.problem(_in_file(params, misfit.path), misfit.what)]) from None
         raise
     return Scenario(params, source, overrides)
+
+
+def _checked(data: dict[str, Any]) -> tuple[ScenarioParams | None, list[schema.Finding]]:
+    """Return the parameters and what is wrong with them.
+
+    Where a top-level key is wrong the others are still returned, so that their problems show as well; but
+    without nodes every edge would be wrong, too, and None is returned.
+    """
+    try:
+        return ScenarioParams.model_validate(data), []
+    except ValidationError as error:
+        findings = [schema.Finding(*found) for found in explain(error, ScenarioParams)]
+    wrong = {finding.path[0] for finding in findings}
+    rest = {"name": "unnamed"} | {key: value for key, value in data.items() if key not in wrong}
+    return (ScenarioParams.model_validate(rest) if "nodes" not in wrong else None), findings
 
 
 def _in_file(params: ScenarioParams, path: schema.Path) -> schema.Path:

@@ -38,7 +38,7 @@ class Sale(_Shock):
     """Sell an asset at a market: `quantity` tokens, or what moves its opening price by `size` (negative)."""
 
     kind: Literal["sale"]
-    by: NodeName = "world"
+    by: NodeName = Field(default="world", validate_default=True)
     market: NodeName
     asset: AssetName
     bought: AssetName | None = None

@@ -52,6 +52,7 @@ class Simulation:
         self.mechanisms: list[Mechanism] = []
         self.feed_names: list[str] = list(network.names)
         self.observer: Callable[[int], None] | None = None
+        self.opening = 0
         self.assets = {asset.name: number for number, asset in enumerate(ledger.assets)}
         self.world = next(i for i, node in enumerate(network.nodes) if node.kind == "world")
         self.feeds: dict[tuple[int, int], Feed] = {}

@@ -90,7 +90,7 @@ def test_spooling_to_disk_does_not_show_in_a_digest(
         table.spool_to(tmp_path / table.name)
     sim.run(graph.graph["horizon_us"])
     spooled = collect(sim, graph)
-    assert any((tmp_path / "events").iterdir()) == (budget < 1_000_000)
+    assert (tmp_path / "events").exists() == (budget < 1_000_000)
     assert spooled.manifest["digest"] == expected.manifest["digest"]
     for name, columns in spooled.tables.items():
         for column, values in columns.items():

@@ -215,7 +215,7 @@ def test_a_member_named_twice_in_one_leg_moves_twice() -> None:
 @pytest.mark.parametrize("amount", [2**62, 2**63 - 1, 2**63, 2**70])
 def test_a_member_cannot_hold_more_than_the_limit_whatever_the_size(amount: int) -> None:
     ledger = new_ledger()
-    with pytest.raises(Refused, match="2\\^62"):
+    with pytest.raises(Refused, match=r"2\^62"):
         ledger.post([(CROWD, USD, amount, 0), (CROWD, USD, -amount, 0), (CROWD, USD, 0, 1)])
     assert snapshot(ledger) == snapshot(new_ledger())
 
@@ -230,6 +230,42 @@ def test_amounts_whose_64_bit_sum_wraps_to_zero_are_refused(least: int) -> None:
     with pytest.raises(Refused):
         ledger.post([(CROWD, DEBT, amounts, np.zeros(len(amounts), np.int64)), (BANK, DEBT, 2**64)])
     assert snapshot(ledger) == snapshot(new_ledger())
+
+
+def test_nobody_can_hold_more_than_the_limit_even_from_several_issuers() -> None:
+    ledger = new_ledger()
+    with pytest.raises(Refused, match=r"ann would exceed 2\^62"):
+        ledger.post([(WORLD, COIN, -(2**61)), (BANK, COIN, -(2**61)), (ANN, COIN, 2**62)])
+    ledger.post([(WORLD, COIN, -(2**61) + 1), (BANK, COIN, -(2**61)), (ANN, COIN, 2**62 - 1)])
+
+
+def test_amounts_that_wrap_within_one_member_are_refused() -> None:
+    ledger, four = new_ledger(), np.zeros(4, np.int64)
+    amounts = np.full(4, 2**62)
+    with pytest.raises(Refused, match=r"2\^62"):
+        ledger.post([(CROWD, DEBT, amounts, four), (CROWD, DEBT, -amounts, four + 1)])
+    assert snapshot(ledger) == snapshot(new_ledger())
+
+
+def test_no_member_passes_the_limit_by_two_legs() -> None:
+    ledger, half = new_ledger(), np.array([2**61])
+    legs = [(CROWD, DEBT, half, np.array([0]))] * 2 + [(CROWD, DEBT, -half, np.array([m])) for m in (1, 2)]
+    with pytest.raises(Refused, match=r"2\^62"):
+        ledger.post(legs)
+    assert snapshot(ledger) == snapshot(new_ledger())
+
+
+def test_a_refusal_puts_back_a_member_that_several_legs_had_moved() -> None:
+    ledger = new_ledger()
+    with pytest.raises(Refused, match="crowd is short"):
+        ledger.post([(CROWD, USD, 5, 0), (CROWD, USD, 5, 0), (CROWD, USD, -3, 1), (WORLD, USD, -7)])
+    assert snapshot(ledger) == snapshot(new_ledger())
+
+
+def test_a_debt_that_is_allowed_does_not_hide_an_overdraft_that_is_not() -> None:
+    ledger = new_ledger()
+    with pytest.raises(Refused, match=r"crowd is short of 0\.01 usd"):
+        ledger.post([(CROWD, DEBT, -5, 0), (BANK, DEBT, 5), (CROWD, USD, -1, 0), (CROWD, USD, 1, 1)])
 
 
 def test_a_refusal_names_the_whole_amount_to_the_last_unit() -> None:

@@ -38,7 +38,7 @@ class Amm:
 
         assets: tuple[AssetName, ...] = Field(min_length=2, max_length=4)
         curve: Literal["constant_product", "stableswap"] = "constant_product"
-        fee: Share = Decimal("0.003")
+        fee: Share = Field(default=Decimal("0.003"), le=Decimal("0.999999"))
         amplification: int = Field(default=100, ge=1, le=1_000_000)
         rates: dict[AssetName, Positive] = {}
 

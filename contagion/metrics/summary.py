@@ -26,6 +26,7 @@ def summarise(run: Any) -> dict[str, Any]:
     assert lost.error() <= TOLERANCE, f"the four terms miss the fall of equity by {lost.error():.2e}"
     holders, _, table = attribution(tables["postings"], tables["prices"], events["kind"], books)
     run.tables["accounts"] = accounts(tables, books, lost)
+    run.tables["losses"] = _path(lost, events["time_us"])
     inside = lost.perimeter[holders]
     unit = 10.0**-books.currency_decimals
     realised = _sum_of(events, books.kinds, "bad-debt") * unit
@@ -86,6 +87,24 @@ def _start_by_row(tables: dict[str, Any], books: Any, holders: Any, members: Any
     start = np.zeros(len(keys))
     np.add.at(start, at, values)
     return start
+
+
+def _path(lost: Losses, times: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the net loss at the end of every moment in which it changed."""
+    path = lost.path
+    last = np.flatnonzero(np.r_[times[1:] != times[:-1], True])
+    changed = last[np.r_[True, path[last][1:] != path[last][:-1]]]
+    return {"time_us": times[changed], "net": path[changed]}
+
+
+def loss_at(path: dict[str, NDArray[Any]], moment_us: int) -> float:
+    """Return the net loss at a moment from the `losses` table.
+
+    >>> loss_at({"time_us": np.array([0, 10]), "net": np.array([0.0, 7.0])}, 9)
+    0.0
+    """
+    row = int(np.searchsorted(path["time_us"], moment_us, side="right")) - 1
+    return float(path["net"][row]) if row >= 0 else 0.0
 
 
 def _depths(events: Any, failed: Any, books: Any, unit: float) -> dict[str, Any]:

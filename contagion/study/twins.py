@@ -13,13 +13,14 @@ from typing import Any
 
 import networkx as nx
 
-from contagion.assembly import build, collect
+from contagion.assembly import ROW_BUDGET, build, collect
 from contagion.graph import MARKETS, knock_out
 from contagion.metrics import cascade
-from contagion.metrics.summary import summarise
+from contagion.metrics.summary import loss_at, summarise
 from contagion.network import Network
 from contagion.runs import Run
 from contagion.scenario import Scenario
+from contagion.units import SECOND
 
 Progress = Callable[[str, int, int], None]
 
@@ -36,7 +37,7 @@ def run(
     twins: bool = True,
     shuffle_ties: bool = False,
     allow_code: bool = False,
-    row_budget: int | None = None,
+    row_budget: int = ROW_BUDGET,
     progress: Progress | None = None,
 ) -> Run:
     """Run a scenario or any exposure graph that follows the schema, and return what is left of it.
@@ -108,13 +109,24 @@ def _add_twins(base: Run, twins: dict[str, Run]) -> None:
             key: twin.facts[key] for key in ("failures", "cascade_depth", "events")
         } | {"net": twin.facts["total_losses"]["net"], "peak": twin.facts["total_losses"]["peak"],
              "digest": twin.manifest["digest"]}  # fmt: skip
-    total = base.facts["total_losses"]
-    control = twins["control"].facts["total_losses"]["net"] if "control" in twins else total["net"]
-    frozen = twins["frozen"].facts["total_losses"]["net"]
-    total["exogenous"] = frozen - control
-    total["endogenous"] = total["net"] - frozen
-    total["amplification"] = (total["net"] - control) / total["exogenous"] if total["exogenous"] else None
+    total, path = base.facts["total_losses"], base.tables["losses"]
+    trough = int(path["time_us"][path["net"].argmax()]) if total["peak"] > 0 else 0
+    others = {name: twins[name].tables["losses"] for name in twins} | {"base": path}
+    others.setdefault("control", path)
+    total |= _split({name: others[name]["net"][-1] for name in ("base", "control", "frozen")})
+    at_trough = {name: loss_at(others[name], trough) for name in ("base", "control", "frozen")}
+    total["at_trough"] = {"time": trough / SECOND, "net": at_trough["base"]} | _split(at_trough)
     if "rounds" in twins:
         events, kinds = twins["rounds"].tables["events"], twins["rounds"].books.kinds
         times = sorted(set(events["time_us"][cascade.failures(events, kinds)].tolist()))
         base.facts["cascade_depth_canonical"] = len(times)
+
+
+def _split(net: dict[str, Any]) -> dict[str, float | None]:
+    """Return the exogenous and endogenous part of the base's loss, and how much larger it is than the shock's."""
+    exogenous = float(net["frozen"] - net["control"])
+    return {
+        "exogenous": exogenous,
+        "endogenous": float(net["base"] - net["frozen"]),
+        "amplification": float(net["base"] - net["control"]) / exogenous if exogenous else None,
+    }

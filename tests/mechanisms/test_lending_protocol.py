@@ -11,7 +11,6 @@ from contagion.ledger import Refused
 from contagion.units import PRICE_SCALE, YEAR
 from tests.bank import bank, bank_graph
 from tests.sight import books, dollars, give, held, node, position, price, reprice, rows, settle
-from tests.worlds import edge, graph_of, lending, sale
 
 USD, ETH = 10**6, 10**9
 
@@ -364,11 +363,3 @@ def test_a_liquidation_is_a_failure_of_its_borrower_and_repeats_are_flagged() ->
         settle(sim)
     first, second = rows(sim, "liquidation")
     assert (first.first, first.generation, second.first, second.node) == (1, 1, 0, "ann")
-
-
-def test_the_cascade_of_the_small_world_liquidates_the_weakest_borrowers_only() -> None:
-    nodes, edges = lending()
-    sim = build(graph_of(nodes, edges, [sale(-0.15)]))
-    sim.run(600_000_000)
-    assert [row.node for row in rows(sim, "liquidation") if row.first] == ["borrower0", "borrower1"]
-    assert edge("prices", "pool", "oracle", "1s") in edges

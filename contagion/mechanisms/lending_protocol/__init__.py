@@ -115,11 +115,12 @@ class LendingProtocol(Positions):
     def liquidate(self, position: Position, offer: Offer, repay: int, liquidator: int, *, cause: int) -> Seizure:
         """Repay a debt and seize collateral; Refused when healthy, dusty, illiquid or not affordable."""
         pledged, owed = self.reserves[offer.collateral], self.reserves[offer.debt]
-        pledged.accrue()
-        owed.accrue()
+        self._accrue()
         terms = self.offer(position, offer.collateral)
         if terms is None:
             raise Refused("the position is healthy")
+        if terms.debt != offer.debt:
+            raise Refused(f"its largest debt is in {self._name(terms.debt)} by now")
         deal = lending.liquidation(
             min(repay, terms.largest), terms.deposited, terms.debt_unit, terms.collateral_unit, terms.bonus_ppm,
             terms.fee_ppm,
@@ -178,6 +179,7 @@ class LendingProtocol(Positions):
 
     def _read(self) -> None:
         cause = CLOCK
+        self._accrue()
         for cause, tick in self._inbox.take():
             if tick.asset not in self.reserves:
                 continue

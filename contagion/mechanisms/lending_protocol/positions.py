@@ -95,7 +95,7 @@ class Positions:
     def supply(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
         """Deposit and return the event; Refused when the holder does not have it."""
         reserve, own = self._reserve(asset, position), member_of(position)
-        reserve.accrue()
+        self._accrue()
         units = reserve.supply_units(amount)
         event = self._move("supply", position, asset, amount, cause,
             (position.holder, asset, -amount, *own), (self.node, asset, amount),
@@ -107,7 +107,7 @@ class Positions:
     def withdraw(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
         """Take a deposit out and return the event; Refused when unhealthy afterwards or not liquid."""
         reserve, own = self._reserve(asset, position), member_of(position)
-        reserve.accrue()
+        self._accrue()
         if amount > reserve.cash():
             raise Refused(f"{self._name(asset)} is lent out: {reserve.cash()} of {amount} base units are left")
         weighted, debt = self._sides(position)
@@ -121,7 +121,9 @@ class Positions:
     def borrow(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
         """Borrow and return the event; Refused beyond the loan-to-value or the liquidity left."""
         reserve, own = self._reserve(asset, position), member_of(position)
-        reserve.accrue()
+        self._accrue()
+        if not reserve.params.borrowable:
+            raise Refused(f"{self._name(asset)} is not lent")
         limit = sum(self.collateral_of(position, a) * self._unit(a) * to_ppm(r.params.ltv)
                     for a, r in self.reserves.items())  # fmt: skip
         if (self._sides(position)[1] + amount * self._unit(asset)) * PPM > limit:
@@ -136,7 +138,7 @@ class Positions:
     def repay(self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None) -> int:
         """Pay a debt back, at most all of it, and return the event; `payer` pays for somebody else."""
         reserve, own = self._reserve(asset, position), member_of(position)
-        reserve.accrue()
+        self._accrue()
         amount, units = self._payback(reserve, position, amount)
         payer_leg = (position.holder, asset, -amount, *own) if payer is None else (payer, asset, -amount)
         event = self._move("repayment", position, asset, amount, cause,
@@ -162,6 +164,11 @@ class Positions:
             amount * self._unit(asset) * self.reserves[asset].threshold for asset, amount in deposits.items()
         )
         return weighted, sum(amount * self._unit(asset) for asset, amount in debts.items())
+
+    def _accrue(self) -> None:
+        """Bring the interest of all reserves to the present, since one debt may rest on any collateral."""
+        for reserve in self.reserves.values():
+            reserve.accrue()
 
     def _sides(self, position: Position) -> tuple[int, int]:
         return self._weigh(*self._held(position))
