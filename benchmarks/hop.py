@@ -102,7 +102,7 @@ def ledger_post(hops: int) -> float:
 
 
 def log_row(hops: int) -> float:
-    """Return the nanoseconds of one event row and its two postings, settled."""
+    """Return the nanoseconds of one event row and its two postings."""
     log = EventLog()
     log.append_root(0, "clock", -1, -1)
     legs = ((0, 0, -1), (1, 0, 1))

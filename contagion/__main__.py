@@ -2,4 +2,5 @@
 
 from contagion.cli import main
 
-main(prog_name="contagion")
+if __name__ == "__main__":
+    main(prog_name="contagion")

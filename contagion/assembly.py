@@ -24,7 +24,7 @@ from contagion.errors import BadInput, Misfit, Problem, closest
 from contagion.ledger import Asset, Ledger, Refused
 from contagion.log import CLOCK
 from contagion.network import Network
-from contagion.params import explain, plain, short
+from contagion.params import explain, plain
 from contagion.ports import Feed
 from contagion.runs import Books, Run
 from contagion.shocks import SHOCKS
@@ -115,10 +115,9 @@ def build(
 
 def collect(sim: Simulation, graph: nx.MultiDiGraph) -> Run:
     """Return what is left of a simulation."""
-    sim.log.settle()
     tables = {table.name: table.columns() for table in sim.log.tables}
     tables["balances"] = _balances(sim)
-    manifest = {"digest": sim.log.digest(), "seed": sim.seed, "end_us": sim.env.now}
+    manifest = {"digest": sim.log.digest(), "seed": sim.seed, "end_us": sim.end_us}
     return Run(tables, _books(sim, graph), manifest, node_link(graph))
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contagion import __version__
 from contagion.errors import BadInput, MissingExtra, Problem
 
 if TYPE_CHECKING:
@@ -54,32 +55,23 @@ class Commands(click.Group):
             ctx.exit(OUR_BUG)
 
 
-class DurationType(click.ParamType):
-    """A duration with a unit, in microseconds."""
+def _duration(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Return microseconds."""
+    from contagion.units import parse_duration
 
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return microseconds."""
-        from contagion.units import parse_duration
-
-        try:
-            return value if isinstance(value, int) else parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
-class OverrideType(click.ParamType):
-    """KEY=VALUE, kept as it was typed."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text when it can be taken apart."""
-        key, sign, _ = str(value).partition("=")
+def _assignments(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each KEY=VALUE as it was typed."""
+    for text in texts:
+        key, sign, _ = text.partition("=")
         if not sign or not key.strip():
-            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
-        return str(value)
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+    return texts
 
 
 _allow_code = click.option("--allow-code", is_flag=True, help="Trust kinds that are modules outside the package.")
@@ -88,7 +80,7 @@ _run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="contagion-engine", prog_name="contagion")
+@click.version_option(__version__, prog_name="contagion")
 @click.option("--debug", is_flag=True, help="Show the traceback of a crash.")
 def main(debug: bool) -> None:
     """Simulate how distress travels through exposures, who loses, and why."""
@@ -96,13 +88,19 @@ def main(debug: bool) -> None:
 
 @main.command()
 @click.argument("scenario")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Default: runs/<UTC stamp>-<scenario>.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Default: runs/<UTC stamp>-<scenario>."
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Instead of the scenario's own.")
-@click.option("-s", "--set", "overrides", multiple=True, type=OverrideType(), metavar="KEY=VALUE", help="Change a value.")
-@click.option("--knock-out", "knock_outs", multiple=True, metavar="NAME", help="Remove a node, an edge or a switch's part.")
+@click.option(
+    "-s", "--set", "overrides", multiple=True, callback=_assignments, metavar="KEY=VALUE", help="Change a value."
+)
+@click.option(
+    "--knock-out", "knock_outs", multiple=True, metavar="NAME", help="Remove a node, an edge or a switch's part."
+)
 @click.option("--no-shock", is_flag=True, help="The control run: everything but the shocks.")
 @click.option("--no-twins", is_flag=True, help="Skip the control and frozen twins (no exogenous/endogenous split).")
-@click.option("--until", "until_us", type=DurationType(), metavar="TIME", help="Stop at, such as 3h or 90min.")
+@click.option("--until", "until_us", callback=_duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
 @click.option("--reduced", is_flag=True, help="Apply the scenario's own [reduced] table.")
 @click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
 @click.option("--plot", is_flag=True, help="Draw prices.png into the run directory.")
@@ -110,7 +108,7 @@ def main(debug: bool) -> None:
 @_as_json
 @_allow_code
 @click.pass_context
-def run(ctx: click.Context, scenario: str, output: Path | None, **options: Any) -> None:
+def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: Any) -> None:
     """Run one scenario, write its run directory and print the summary.
 
     SCENARIO is a file, or the name of a shipped scenario (see `contagion list`).
@@ -244,7 +242,7 @@ def why(run_directory: Path, what: str, as_json: bool) -> None:
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_allow_code
 @click.pass_context
-def verify(ctx: click.Context, run_directory: Path, quiet: bool, allow_code: bool) -> None:
+def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: bool) -> None:
     """Run again from the run directory and compare the digests of all events."""
     from dataclasses import replace
 
@@ -266,8 +264,12 @@ def verify(ctx: click.Context, run_directory: Path, quiet: bool, allow_code: boo
 
 @main.command()
 @click.argument("scenario")
-@click.option("--format", "form", type=click.Choice(["graphml", "node-link", "csv"]), default="node-link", show_default=True)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: print it.")
+@click.option(
+    "--format", "form", type=click.Choice(["graphml", "node-link", "csv"]), default="node-link", show_default=True
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: print it."
+)
 @_allow_code
 def graph(scenario: str, form: str, output: Path | None, allow_code: bool) -> None:
     """Write the exposure graph for other programs."""
@@ -367,7 +369,9 @@ def _report_bug(error: Exception, debug: bool) -> None:
     if debug:
         click.echo(text, err=True)
     else:
-        with tempfile.NamedTemporaryFile("w", prefix="contagion-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="contagion-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
             file.write(text)
         place = f"The traceback is in {file.name}."
     click.echo(

@@ -289,7 +289,10 @@ def _check_marks(graph: nx.MultiDiGraph, path: Path, marks: Any) -> list[Finding
     if not isinstance(marks, Mapping):
         return [Finding((*path, "marks"), "marks map assets to the feeds that this node values them by")]
     return [
-        Finding((*path, "marks", str(asset)), f"{short(feed)} is no market, oracle or asset{closest(str(feed)[:200], map(str, graph))}")
+        Finding(
+            (*path, "marks", str(asset)),
+            f"{short(feed)} is no market, oracle or asset{closest(str(feed)[:200], map(str, graph))}",
+        )
         for asset, feed in marks.items()
         if not isinstance(feed, str) or feed not in graph or graph.nodes[feed].get("kind") not in FEEDS
     ]

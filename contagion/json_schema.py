@@ -43,7 +43,9 @@ def scenario_schema() -> dict[str, Any]:
     defs: dict[str, Any] = {}
     ends = {"from": _NAME, "to": _NAME}
     nodes = [_variant(defs, "node", kind, m.Params, about, _NODE) for kind, m, about in kinds()]
-    edges = [_variant(defs, "edge", n, r.params, f"carries {r.carries}", ends, ("from", "to")) for n, r in ROLES.items()]
+    edges = [
+        _variant(defs, "edge", n, r.params, f"carries {r.carries}", ends, ("from", "to")) for n, r in ROLES.items()
+    ]
     shocks = [_variant(defs, "shock", kind, m, m.__doc__ or "", {}) for kind, m in SHOCKS.items()]
     schema = _schema_of(ScenarioParams, "scenario", defs)
     parts = schema["properties"]

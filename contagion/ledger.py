@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from contagion.units import SUPPLY_LIMIT
 
 Integers = NDArray[np.int64]
-Leg = tuple[int, int, int] | tuple[int, int, int, int] | tuple[int, int, Integers, Integers]
+Leg = tuple[int, ...] | tuple[int, int, Integers, Integers]
 """(holder, asset, amount), (holder, asset, amount, member) or (holder, asset, amounts, members)."""
 
 

@@ -100,10 +100,9 @@ class Table:
         self._rows: list[bytes] = []
         self._count, self._full = 0, self.CHUNK
         self._chunks: list[NDArray[Any]] = []
-        self._spooled = 0
         self._parts: list[Path] = []
         self._digest = hashlib.sha256(repr(sorted(layout.items())).encode())
-        self._budget = budget
+        self._budget, self._spooled = budget, 0
         self._spool: Path | None = None
 
     def __len__(self) -> int:
@@ -161,10 +160,7 @@ class Table:
         return digest.digest()
 
     def spool_to(self, directory: Path) -> None:
-        """Keep no more than the row budget in memory: older chunks go to Parquet files in a directory.
-
-        It is made when the first of them is written; FileExistsError when it is there already.
-        """
+        """Keep no more than the row budget in memory: older chunks go to a directory, which must not exist yet."""
         if directory.exists():
             raise FileExistsError(f"{directory} exists")
         self._spool = directory
@@ -182,8 +178,7 @@ class Table:
             self._spill(self._spool)
 
     def _spill(self, directory: Path) -> None:
-        rows = {column: np.concatenate([c[column] for c in self._chunks]) for column in self.layout.names or ()}
-        directory.mkdir(parents=True, exist_ok=bool(self._parts))
+        rows = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self.layout.names or ()}
         directory.mkdir(parents=True, exist_ok=bool(self._parts))
         self._parts.append(directory / f"{len(self._parts):06}.parquet")
         pq.write_table(pa.table(rows), self._parts[-1], compression="zstd")
@@ -342,9 +337,6 @@ class EventLog:
             else:
                 add(pack(event, amount, holder, member, asset))
 
-    def settle(self) -> None:
-        """Do nothing: postings are written as they come."""
-
     def weighted_generation(self, event: int) -> float:
         """Return the weighted generation of the failure or shock behind an event: 0 for a shock."""
         return self.depths[event].weighted
@@ -369,9 +361,9 @@ class EventLog:
     def _depths_below(self, cause: int | Integers, count: int) -> list[Depth]:
         lowest, highest = int(np.min(cause, initial=0)), int(np.max(cause, initial=0))
         assert 0 <= lowest <= highest < len(self.depths), f"causes {lowest} to {highest} are not earlier events"
-        if isinstance(cause, np.ndarray):
-            return [self.depths[above] for above in cause.tolist()]
-        return [self.depths[cause]] * count
+        if not isinstance(cause, np.ndarray):
+            return [self.depths[cause]] * count
+        return [self.depths[above] for above in cause.tolist()]
 
     def _extend(self, depths: list[Depth], time_us: int, kind: str, node: int, cause: Any, **columns: Any) -> int:
         absent = dict.fromkeys(("channel", "first", "quantity", "price", "value"), 0)
@@ -392,9 +384,8 @@ class EventLog:
     def _first_time(self, kind: str, node: int, member: Integers) -> NDArray[np.bool_]:
         """Return which of the members fail for the first time, and note that they did."""
         failed = np.frombuffer(self._failed_members(kind, node, int(np.max(member, initial=-1))), np.bool_)
-        new = np.zeros(len(member), np.bool_)
-        new[np.unique(member, return_index=True)[1]] = True
-        new &= ~failed[member + 1]
+        new, once = np.zeros(len(member), np.bool_), np.unique(member, return_index=True)[1]
+        new[once] = ~failed[member[once] + 1]
         failed[member + 1] = True
         return new
 

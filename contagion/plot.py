@@ -8,10 +8,7 @@ Okabe and Ito (2008), which people with colour blindness can tell apart.
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib.ticker
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from contagion.units import PRICE_SCALE, SECOND
@@ -42,6 +39,9 @@ class Line(NamedTuple):
 
 def draw(run: Any, path: Path) -> None:
     """Write the picture of a run as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     paths, left_out = moving(run)
     times, values = liquidations(run)
     start, end, unit, seconds = _span(run, paths, times)
@@ -92,7 +92,9 @@ def _span(run: Any, paths: list[Line], times: NDArray[np.float64]) -> tuple[floa
 
 
 def _draw_prices(axes: Any, paths: list[Line], left_out: int, span: tuple[float, float, float]) -> None:
-    start, end, seconds = span
+    from matplotlib import ticker
+
+    _, end, seconds = span
     labels = []
     for colour, one in zip(PALETTE, paths, strict=False):
         x, y = np.append(one.seconds, end) / seconds, np.append(one.ratio, one.ratio[-1]) * 100
@@ -102,9 +104,9 @@ def _draw_prices(axes: Any, paths: list[Line], left_out: int, span: tuple[float,
     lowest = min((float(one.ratio.min()) for one in paths), default=1.0)
     if lowest < _LOG_BELOW:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5), numticks=12))
-        axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}%"))
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}%"))
     axes.axhline(100, color=_GREY, linewidth=0.8)
     _label_ends(axes, labels, end / seconds)
     if not paths:
@@ -149,6 +151,8 @@ def _spread(heights: list[float], gap: float) -> list[float]:
 def _draw_liquidations(
     axes: Any, times: NDArray[np.float64], values: NDArray[np.float64], span: tuple[float, float, float], currency: str
 ) -> None:
+    from matplotlib import ticker
+
     start, end, seconds = span
     preferred = 60 if seconds == 60.0 else 1
     width = next((w for w in _WIDTHS if w >= preferred and (end - start) / w <= _BINS), _WIDTHS[-1])
@@ -157,8 +161,8 @@ def _draw_liquidations(
     size, unit = _size_of(float(totals.max()))
     whole, whole_unit = _size_of(float(values.sum()))
     axes.bar(edges[:-1] / seconds, totals / size, width / seconds * 0.92, align="edge", color=_GREY)
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}{unit * bool(value)}"))
-    axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}{unit * bool(value)}"))
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
     total = f"; {values.sum() / whole:,.3g}{whole_unit} in all" if len(values) else ""
     _style(axes, f"liquidated per {_in_words(width)}, {currency}{total}")
     axes.set_ylim(0, max(totals.max() / size * 1.1, 1e-9))

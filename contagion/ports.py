@@ -29,15 +29,24 @@ class Message(NamedTuple):
     content: Any
 
 
+class Clock(simpy.Environment):
+    """SimPy's environment, its time an integer number of microseconds."""
+
+    @property
+    def now(self) -> int:
+        """Return the present time."""
+        return self._now  # type: ignore[return-value]
+
+
 class Inbox:
     """The listening end of one or more edges: messages in the order of their events, oldest first.
 
     Whatever is due at the same microsecond arrives together and wakes the owner once.
     """
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Clock) -> None:
         self._env = env
-        self._coming: dict[float, list[Message]] = {}
+        self._coming: dict[int, list[Message]] = {}
         self._messages: list[Message] = []
         self._waiting: simpy.Event | None = None
 
@@ -59,7 +68,7 @@ class Inbox:
 
     def send(self, message: Message, latency_us: int) -> None:
         """Let a message arrive `latency_us` from now."""
-        due = self._env._now + latency_us
+        due = self._env.now + latency_us
         if due in self._coming:
             self._coming[due].append(message)
         else:
@@ -67,8 +76,11 @@ class Inbox:
             simpy.Timeout(self._env, latency_us).callbacks.append(self._arrive)
 
     def _arrive(self, _: simpy.Event) -> None:
-        """Put in what is due now and wake the owner, at once: no process is running that this could interrupt."""
-        self._messages += self._coming.pop(self._env._now)
+        """Put in what is due now and wake the owner at once, without a second trip through SimPy's queue.
+
+        That is safe here and only here: this is a callback of the queue, so no process is running.
+        """
+        self._messages += self._coming.pop(self._env.now)
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting._ok, waiting._value = True, self._messages[0].cause
@@ -80,7 +92,7 @@ class Inbox:
 class Signal:
     """A broadcast that re-arms itself and carries the id of the event that fired it.
 
-    >>> env = simpy.Environment()
+    >>> env = Clock()
     >>> signal, inbox = Signal(env), Inbox(env)
     >>> signal.reach(inbox, latency_us=5)
     >>> signal.fire(3)
@@ -88,7 +100,7 @@ class Signal:
     (5, [Message(cause=3, content=None)])
     """
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Clock) -> None:
         self._env = env
         self._listeners: list[tuple[Inbox, int]] = []
 
@@ -116,7 +128,7 @@ class Tick(NamedTuple):
 class Feed:
     """A price that others mark to, with the running sums that explain it (`finance.branching`)."""
 
-    def __init__(self, env: simpy.Environment, log: EventLog, market: int, asset: int, price: int) -> None:
+    def __init__(self, env: Clock, log: EventLog, market: int, asset: int, price: int) -> None:
         self.market, self.asset = market, asset
         self.mark = first_mark(price, 0, len(Channel))
         self.opened = self.mark

@@ -61,7 +61,12 @@ class Recipe:
                 knock_out(graph, name)
             except KeyError as error:
                 raise BadInput([Problem(model.source.file, 0, 0, "--knock-out", str(error.args[0]))]) from None
-        build(graph, allow_code=allow_code)
+        try:
+            build(graph, allow_code=allow_code)
+        except BadInput as error:
+            without = f"without {', '.join(self.knock_outs)}: "
+            problems = [p._replace(file=model.source.file, what=without + p.what) for p in error.problems]
+            raise BadInput(problems) from None
 
 
 def provenance(recipe: Recipe, model: Scenario) -> dict[str, Any]:

@@ -136,12 +136,12 @@ def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_c
     params, found = _checked(data)
     problems += [source.problem(path, what) for path, what in found]
     if params is None:
-        raise BadInput(problems)
+        raise BadInput(sorted(problems))
     graph = _graph_of(params)
     problems += [source.problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
     problems += _check_switches(source, params)
     if problems:
-        raise BadInput(problems)
+        raise BadInput(sorted(problems))
     try:
         build(graph, allow_code=allow_code)
     except BadInput as error:

@@ -87,7 +87,7 @@ class Sale(_Shock):
 
 
 class Reprice(_Shock):
-    """Move an asset's reference price by `size` in `steps`."""
+    """Move an asset's reference price by `size` in `steps` along a straight path; what else moves it compounds."""
 
     kind: Literal["reprice"]
     asset: AssetName
@@ -104,13 +104,12 @@ class Reprice(_Shock):
         node, asset = sim.network.ids[self.asset], sim.assets[self.asset]
         mechanism = cast(Any, sim.mechanisms[node])
         yield sim.env.timeout(self.at)
-        opened, done = mechanism.feeds[asset].mark.price, 0
+        opened = last = mechanism.feeds[asset].mark.price
         for step in range(1, self.steps + 1):
             if step > 1:
                 yield sim.env.timeout(self.gap())
-            now = mechanism.feeds[asset].mark.price
-            price = now + opened * to_ppm(self.size) * step // (PPM * self.steps) - done
-            done += price - now
+            path = max(opened + opened * to_ppm(self.size) * step // (PPM * self.steps), 1)
+            price, last = max(mechanism.feeds[asset].mark.price * path // last, 1), path
             mechanism.reprice(price, sim.shock(node, asset=asset, price=price))
 
 

@@ -21,7 +21,7 @@ from contagion.finance.branching import Exposure, weighted_generation
 from contagion.ledger import Asset, Ledger, Leg
 from contagion.log import FAILURES, SHOCK, EventLog, Failure
 from contagion.network import Network
-from contagion.ports import FEEDS, Feed, Inbox, Link, Mechanism, Port, PriceSource, Process, T
+from contagion.ports import FEEDS, Clock, Feed, Inbox, Link, Mechanism, Port, PriceSource, Process, T
 from contagion.units import PRICE_SCALE, SUPPLY_LIMIT, to_units
 
 _FAILURES = frozenset(FAILURES)
@@ -47,7 +47,8 @@ class Simulation:
     ) -> None:
         self.network, self.ledger, self.seed, self.twin = network, ledger, seed, twin
         self.currency_decimals = currency_decimals
-        self.env = simpy.Environment()
+        self.env = Clock()
+        self.end_us = 0
         self.log = EventLog(row_budget)
         self.mechanisms: list[Mechanism] = []
         self.feed_names: list[str] = list(network.names)
@@ -71,7 +72,10 @@ class Simulation:
     def transact(self, kind: str, node: int, *legs: Leg, cause: int, **columns: Any) -> int:
         """Post legs and log the event that moved them; Refused changes and logs nothing. Return the event."""
         self.ledger.post(legs)
-        event = self.record(kind, node, cause=cause, **columns)
+        if kind in _FAILURES:
+            event = self.record(kind, node, cause=cause, **columns)
+        else:
+            event = self.log.append(self.env.now, kind, node, cause, **columns)
         self.log.post(event, legs)
         if self.observer:
             self.observer(event)
@@ -95,7 +99,9 @@ class Simulation:
         if kind not in _FAILURES:
             return self.log.append(self.env.now, kind, node, cause, **columns)
         facts = self._failure(cause, list(exposures), list(direct), columns.get("value", 0))
-        return self.log.append_failure(self.env.now, kind, node, cause, facts, **columns)
+        event = self.log.append_failure(self.env.now, kind, node, cause, facts, **columns)
+        self._highest = max(self._highest, self.log.weighted_generation(event))
+        return event
 
     def shock(self, node: int, *legs: Leg, cause: int = 0, **columns: int) -> int:
         """Post legs that come from outside the model and log them as a shock, generation 0."""
@@ -189,6 +195,7 @@ class Simulation:
     def run(self, until_us: int) -> None:
         """Run until a time; what is due exactly then still happens."""
         self.env.run(until=until_us + 1)
+        self.end_us = until_us
 
     def _failure(
         self, cause: int, exposures: list[Exposure], direct: list[tuple[float, float, bool]], value: int
@@ -198,7 +205,6 @@ class Simulation:
         else:
             weighted = 1.0 + self.log.weighted_generation(cause)
             exogenous = float(self.log.is_exogenous(cause))
-        self._highest = max(self._highest, weighted)
         return Failure(weighted, exogenous, value)
 
 

@@ -72,7 +72,8 @@ def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str
         return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
     text = f"{_count(failures, 'failure')} in {_count(depth, 'generation')}; {lost}."
     if exogenous and exogenous > 0 and total["amplification"] is not None:
-        text += f" The shock by itself cost {money(exogenous)}; what it set off made that {_three(total['amplification'])} times as much"
+        text += f" The shock by itself cost {money(exogenous)}; what it set off made that "
+        text += f"{_three(total['amplification'])} times as much"
         channels = {k: v for k, v in facts["losses_by_channel"].items() if k != "exogenous" and v > 0}
         text += f", most of it by {max(channels, key=lambda k: channels[k])}." if channels else "."
     return text
@@ -216,7 +217,7 @@ def _twins(facts: Mapping[str, Any]) -> RenderableType:
     table.add_column("")
     for name in ("net loss", "failures", "depth"):
         table.add_column(name, justify="right")
-    own = facts | {"net": facts["total_losses"]["net"]}
+    own = {**facts, "net": facts["total_losses"]["net"]}
     for name, twin in {"this run": own, **facts["twins"]}.items():
         label = f"{name} ({_TWINS[name]})" if name in _TWINS else name
         table.add_row(label, money(twin["net"]), f"{twin['failures']:,}", str(twin["cascade_depth"]))
@@ -275,7 +276,12 @@ class Bar:
     """Progress as a bar on a terminal; vanishes when done."""
 
     def __init__(self, stream: IO[str]) -> None:
-        columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<8}"),
+            BarColumn(),
+            TextColumn("{task.fields[at]}"),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=Console(file=stream), transient=True)
         self._tasks: dict[str, TaskID] = {}
 
@@ -312,4 +318,5 @@ class Lines:
         if self._clock() >= self._next:
             self._next = self._clock() + self._every
             share = f"{now_us / end_us:.0%}" if end_us else "100%"
-            print(f"{twin}: {format_duration(now_us)} of {format_duration(end_us)} ({share})", file=self._stream, flush=True)
+            self._stream.write(f"{twin}: {format_duration(now_us)} of {format_duration(end_us)} ({share})\n")
+            self._stream.flush()

@@ -12,7 +12,7 @@ PPM = 1_000_000
 """One, as a ratio in parts per million."""
 
 PRICE_DECIMALS = 9
-PRICE_SCALE = 10**PRICE_DECIMALS
+PRICE_SCALE: int = 10**PRICE_DECIMALS
 """One unit of currency, as a price."""
 
 VALUE_DECIMALS = 21
@@ -55,6 +55,8 @@ def parse_duration(text: str) -> int:
         position = part.end()
     if position < len(text) or not text.strip():
         raise ValueError(f"{text!r} is not a duration such as '12s', '15min' or '1h 30min'")
+    if total != int(total):
+        raise ValueError(f"{text!r} is not a whole number of microseconds")
     if total >= SUPPLY_LIMIT:
         raise ValueError(f"{text!r} is longer than the clock can count")
     return int(total)

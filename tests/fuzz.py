@@ -2,6 +2,7 @@
 
 import sys
 from random import Random
+from typing import Any
 
 import networkx as nx
 
@@ -10,17 +11,20 @@ from contagion.errors import BadInput
 from contagion.graph import knock_out
 from contagion.metrics.summary import summarise
 from contagion.runs import Run
+from contagion.study.twins import synchronous
 from tests.invariants import check_run, no_failures, watch_books
 from tests.random_worlds import random_graph
 
 
 def fuzz(seed: int) -> Run:
-    """Check the base, control and frozen runs of a random world; return the base run."""
+    """Check a random world's run and its twins, one of them with ties in random order; return the base run."""
     graph = knocked_out(seed)
     run = checked_run(graph, "base")
     control = checked_run(graph, "control")
     assert no_failures(control), f"something fails without a shock: {control.facts['failures_by_kind']}"
     checked_run(graph, "frozen")
+    checked_run(graph, "base", shuffle_ties=True)
+    checked_run(graph, "rounds", transform=synchronous)
     return run
 
 
@@ -40,9 +44,9 @@ def knocked_out(seed: int) -> nx.MultiDiGraph:
     return graph
 
 
-def checked_run(graph: nx.MultiDiGraph, twin: str) -> Run:
+def checked_run(graph: nx.MultiDiGraph, twin: str, **options: Any) -> Run:
     """Return a finished run of which everything holds."""
-    sim = build(graph, twin=twin)
+    sim = build(graph, twin=twin, **options)
     watch_books(sim)
     sim.run(graph.graph["horizon_us"])
     run = collect(sim, graph)

@@ -164,7 +164,7 @@ def _add_pool_of_stables(draft: Draft) -> None:
 
 def _add_issuers(draft: Draft) -> None:
     for asset in draft.stable:
-        if draft.chance(0.6):
+        if draft.chance(0.7):
             name = draft.node(
                 f"{asset}-issuer", "stablecoin_issuer", asset=asset, payout="usd",
                 delay=draft.duration(600), capacity=draft.wealth(), fee=draft.rng.choice([0, 0.001, 0.01]),
@@ -228,7 +228,8 @@ def _add_lender(draft: Draft, number: int) -> str:
 def _pair(draft: Draft, lender: str) -> tuple[str, str, dict[str, Any]]:
     reserves = draft.nodes[lender]["reserves"]
     fits = [a for a in draft.assets if reserves[a]["threshold"] > 0]
-    collateral = draft.volatile[0] if draft.chance(0.6) else draft.rng.choice(fits)
+    favourites = [draft.volatile[0]] * 2 + draft.stable[:1]
+    collateral = draft.rng.choice(favourites) if draft.chance(0.7) else draft.rng.choice(fits)
     others = [a for a in draft.assets if a != collateral]
     debt = "usd" if "usd" in others and draft.chance(0.7) else draft.rng.choice(others)
     return collateral, debt, reserves[collateral]
@@ -307,7 +308,7 @@ def _add_liquidator(draft: Draft, number: int, lenders: list[str]) -> None:
         if draft.chance(0.5):
             draft.edge("prices", market, name)
     for asset in draft.stable:
-        if f"{asset}-issuer" in draft.nodes and draft.chance(0.7):
+        if f"{asset}-issuer" in draft.nodes:
             draft.edge("redeems", f"{asset}-issuer", name)
 
 
@@ -322,7 +323,7 @@ def _add_shock(draft: Draft, number: int) -> None:
     kind = kind if number else "sale"
     shock: dict[str, Any] = {"kind": kind, "name": f"shock{number}", "at": draft.duration(60)}
     if kind == "sale":
-        asset = draft.rng.choice(list(draft.markets)) if number else draft.volatile[0]
+        asset = draft.rng.choice(list(draft.markets)) if number else draft.rng.choice(draft.volatile[:1] * 2 + draft.stable[:1])
         market = draft.rng.choice(draft.markets[asset])
         shock |= {"asset": asset, "market": market, "by": draft.rng.choice(["world", "bystander"] if number else ["world"])}
         if draft.chance(0.5) or not number:

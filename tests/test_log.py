@@ -110,16 +110,15 @@ def test_a_row_on_disk_is_not_in_memory(tmp_path: Path) -> None:
         table.row(3)
 
 
-def test_a_spool_never_overwrites_another_and_is_made_when_it_is_needed(tmp_path: Path) -> None:
-    for number in range(2):
-        table = SmallTable("demo", {"a": "q"}, 0)
-        table.spool_to(tmp_path / "demo")
-        assert (tmp_path / "demo").exists() == bool(number)
-        if number:
-            with pytest.raises(FileExistsError):
-                table.extend(4, a=1)
-        else:
-            table.extend(4, a=1)
+def test_a_spool_is_made_when_it_is_needed_and_never_overwrites_another(tmp_path: Path) -> None:
+    table = SmallTable("demo", {"a": "q"}, 0)
+    table.spool_to(tmp_path / "demo")
+    table.extend(3, a=1)
+    assert not (tmp_path / "demo").exists()
+    table.append(1)
+    assert len(list((tmp_path / "demo").iterdir())) == 1
+    with pytest.raises(FileExistsError):
+        Table("demo", {"a": "q"}, 0).spool_to(tmp_path / "demo")
 
 
 @pytest.mark.parametrize("columns", [{"a": 1}, {"a": 1, "b": 2, "c": 3}])

@@ -91,6 +91,22 @@ def exponential_slippage(quantity: float, depth: float) -> float:
     return 1 - fall * depth / quantity if quantity else 0.0
 
 
+def exponential_purchase(worth: float, depth: float) -> float:
+    """Return what a purchase brings where sales follow `exponential_impact`, so that the two undo each other.
+
+    worth : what the cash would buy at the price before. The price rises by worth / depth.
+    ValueError for a negative worth or no depth.
+
+    >>> price = 1 - exponential_impact(100, 1000)
+    >>> proceeds = 100 * (1 - exponential_slippage(100, 1000))
+    >>> round(exponential_purchase(proceeds / price, 1000), 6)
+    100.0
+    """
+    _check(worth)
+    _check_scale(depth)
+    return depth * log1p(worth / depth)
+
+
 def log_impact(quantity: float, kappa: float, b: float) -> float:
     """Return the price fall after a sale under ln(1 + b * kappa * quantity) / b, cut at 1.
 

@@ -2,8 +2,9 @@
 
 `constant_product` is Uniswap v2 (x·y = k, the fee stays in the pool), `stableswap` is Curve's invariant for
 assets that should trade at a fixed ratio; both in integers as the contracts compute them, rounded in the
-pool's favour. Where the contract's own iteration would not end, trades are refused and the price stays. The last asset is the numeraire. Its own price is its reference price or, where a `prices` edge
-with that asset reaches the pool, what that feed says.
+pool's favour. Where the contract's own iteration would not end, trades are refused and the price stays. The
+last asset is the numeraire. Its own price is its reference price or, where a `prices` edge with that asset
+reaches the pool, what that feed says.
 
 One trade: quote at the reserves that are there, post four legs, then move the price, then tell the listeners.
 """
@@ -164,7 +165,7 @@ class Amm:
                 event = sim.record("quote", self.node, cause=cause, asset=tick.asset, price=tick.mark.price)
                 for asset, feed in self.feeds.items():
                     price = self._price(asset)
-                    feed.follow(price, event, [(before, tick.mark, price * PPM // tick.mark.price)])
+                    feed.follow(price, event, [(before, tick.mark, PPM)])
 
     def _invariant(self) -> int:
         """Return D of the present reserves, computed once for each of them."""

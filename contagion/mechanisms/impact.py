@@ -2,7 +2,8 @@
 
 For stylised and classical models: linear, square-root, exponential and logarithmic impact (formula sheet
 PI-01). The outside takes the other side at the average price of the walk, and the move is permanent. Where a
-`prices` edge brings the asset's reference price, the market re-quotes in proportion to it.
+`prices` edge brings the asset's reference price, the market re-quotes in proportion to it. A purchase raises
+the price as a sale of that size would lower it; under the exponential law it undoes one exactly.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_DECIMALS, PRICE_SCALE, to_ppm, to_units
+from contagion.units import PPM, PRICE_DECIMALS, to_ppm, to_units
 
 
 class Impact:
@@ -107,9 +108,12 @@ class Impact:
             fall, slippage = self._fall(quantity)
             received = int(quantity * price * cash // (one * quote) * (1 - slippage))
             return received, max(int(price * (1 - fall)), 1)
-        bought = self._bought(quantity * one * quote / (price * cash))
-        fall, _ = self._fall(int(bought))
-        return int(bought), int(price * (1 + fall))
+        worth = quantity * one * quote / (price * cash)
+        if self.params.law == "exponential":
+            depth = float(self.params.depth) * one
+            return int(impact.exponential_purchase(worth, depth)), int(price * (1 + worth / depth))
+        bought = int(self._bought(worth))
+        return bought, int(price * (1 + self._fall(bought)[0]))
 
     def _bought(self, at_price: float) -> float:
         """Return how many units the cash that buys `at_price` of them without impact buys with it."""
@@ -144,10 +148,9 @@ class Impact:
             yield inbox.wait()
             for cause, tick in inbox.take():
                 before, last[tick.market] = last[tick.market], tick.mark
-                price = feed.mark.price * tick.mark.price // before.price
+                price = max(feed.mark.price * tick.mark.price // before.price, 1)
                 event = sim.record("quote", self.node, cause=cause, asset=self.asset, price=price)
-                weight = (price - feed.mark.price) * PPM // ((tick.mark.price - before.price) or PRICE_SCALE)
-                feed.follow(price, event, [(before, tick.mark, weight)])
+                feed.follow(price, event, [(before, tick.mark, PPM)])
 
 
 MECHANISM: type[Mechanism] = Impact

@@ -4,11 +4,15 @@ It hears of positions open to liquidation over `liquidations` edges and of price
 it looks for the repayment that pays most: proceeds of the seized collateral at the depth that is there, minus
 the repayment and gas. Below `minimum_profit` it does nothing, logs `unprofitable` once and looks again when
 something changes, unless even the whole bonus would not pay for the gas. What it seizes it sells at
-once over the best route of at most two markets, or redeems with an issuer that lets it (`redeems` edge).
+once over the route of at most two markets that pays best, or redeems with an issuer that lets it (`redeems`
+edge). Gas is kept back from its capital. A size whose rest the protocol would refuse as dust gives way to the
+nearest ones that leave enough or nothing.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
+from operator import itemgetter
 from typing import ClassVar
 
 from contagion.finance.lending import Liquidation, liquidation
@@ -33,10 +37,14 @@ from contagion.ports import (
     Venue,
     best_route,
     find_routes,
+    quote_route,
     trade_route,
 )
 from contagion.simulation import Simulation
 from contagion.units import PPM, VALUE_DECIMALS, to_units
+
+Way = Issuer | Route
+"""How seized collateral becomes money: redeemed, or sold over one market or two."""
 
 
 class Liquidator:
@@ -122,71 +130,80 @@ class Liquidator:
 
     def _liquidate(self, lender: Lender, position: Position, offer: Offer, call: int) -> bool:
         """Return whether a liquidation went through."""
-        size, issuer = self._plan(offer, min(offer.largest, self.sim.ledger.balances[self.node][offer.debt]))
+        capital = self.sim.ledger.balances[self.node][offer.debt] - self._in_debt_asset(offer, self.params.gas)
+        if capital <= 0:
+            return False
+        size, way = self._plan(offer, self._deal(offer, min(offer.largest, capital)).repay)
         if size <= 0:
             return False
         seizure = lender.liquidate(position, offer, size, self.node, cause=call)
         if self._last_tick > call:
             self.sim.contribute(seizure.event, self._last_tick)
-        self._pay_gas(offer.debt, seizure.event)
-        if issuer is not None:
-            issuer.redeem(self.node, seizure.received, cause=seizure.event)
-            return True
-        proceeds, route = best_route(self._routes(offer.collateral, offer.debt), seizure.received)
-        if proceeds:
-            trade_route(route, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION)
+        self._pay_gas(offer, seizure.event)
+        if not isinstance(way, tuple):
+            way.redeem(self.node, seizure.received, cause=seizure.event)
+        elif way:
+            trade_route(way, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION)
         return True
 
-    def _plan(self, offer: Offer, budget: int) -> tuple[int, Issuer | None]:
-        """Return (repayment, issuer to redeem with or None): what pays most, (0, None) when nothing does."""
+    def _plan(self, offer: Offer, budget: int) -> tuple[int, Way]:
+        """Return the repayment that pays most and where to sell for it; a repayment of 0 when nothing pays.
+
+        budget : at most what takes all collateral, beyond which nothing more is repaid or seized.
+        """
         if self.params.unconditional:
-            return budget, None
-        costs = self._in_debt_asset(offer, self.params.gas + self.params.minimum_profit)
-        plans: list[tuple[int, int, Issuer | None]] = []
-        if budget * offer.bonus_ppm // PPM >= costs:
-            size = best_size(lambda repay: self._profit(offer, repay), budget)
-            size = self._clear_of_dust(offer, size, budget)
-            plans.append((self._profit(offer, size), size, None))
+            size = max(self._clear_of_dust(offer, budget, budget), default=0)
+            return size, best_route(self._routes(offer.collateral, offer.debt), self._received(offer, size))[1]
+        least = self._in_debt_asset(offer, self.params.minimum_profit)
+        plans: list[tuple[int, int, Way]] = []
+        if budget * offer.bonus_ppm // PPM >= least + self._in_debt_asset(offer, self.params.gas):
+            for route in self._routes(offer.collateral, offer.debt):
+                best = best_size(partial(self._profit, offer, route), budget)
+                plans += self._plans(offer, route, best, budget)
         for issuer in self._issuers:
             if (issuer.asset, issuer.payout) == (offer.collateral, offer.debt):
-                size = self._redeemable(offer, budget, issuer)
-                plans.append((self._profit(offer, size, issuer), size, issuer))
-        if not plans:
-            return 0, None
-        profit, size, way = max(plans, key=lambda plan: plan[0])
-        worth_it = profit >= self._in_debt_asset(offer, self.params.minimum_profit)
-        return (size, way) if size and worth_it else (0, None)
+                limit = min(budget, self._redeemable(offer, issuer.room()))
+                plans += self._plans(offer, issuer, limit, limit)
+        profit, size, way = max(plans, key=itemgetter(0), default=(0, 0, ()))
+        return (size, way) if profit >= max(least, 1) else (0, ())
 
-    def _redeemable(self, offer: Offer, budget: int, issuer: Issuer) -> int:
-        """Return the largest repayment whose collateral the issuer still takes."""
-        bonus = PPM + offer.bonus_ppm
-        limit = issuer.room() * offer.collateral_unit * PPM // (offer.debt_unit * bonus)
-        return self._clear_of_dust(offer, min(budget, limit), min(budget, limit))
+    def _redeemable(self, offer: Offer, room: int) -> int:
+        """Return the largest repayment for which the collateral received fits into an issuer's room."""
+        share = PPM * PPM + offer.bonus_ppm * (PPM - offer.fee_ppm)
+        return room * offer.collateral_unit * PPM * PPM // (offer.debt_unit * share)
 
-    def _clear_of_dust(self, offer: Offer, size: int, budget: int) -> int:
-        """Return a size that leaves no rest below the protocol's minimum: all of it, or less, or 0."""
-        deal = self._deal(offer, size)
-        rest = min((offer.owed - deal.repay) * offer.debt_unit, (offer.deposited - deal.seized) * offer.collateral_unit)
-        if not 0 < rest < offer.smallest_rest:
-            return size
-        if budget >= offer.largest == offer.owed:
-            return offer.largest
-        return max(size - offer.smallest_rest // offer.debt_unit, 0)
+    def _plans(self, offer: Offer, way: Way, size: int, budget: int) -> list[tuple[int, int, Way]]:
+        return [(self._profit(offer, way, s), s, way) for s in self._clear_of_dust(offer, size, budget)]
+
+    def _clear_of_dust(self, offer: Offer, size: int, budget: int) -> list[int]:
+        """Return the sizes nearest to one that leave the protocol's minimum or nothing: itself, less, all."""
+        if not 0 < self._rest(offer, size) < offer.smallest_rest:
+            return [size] * (size > 0)
+        debt = offer.owed + -offer.smallest_rest // offer.debt_unit
+        collateral = offer.deposited + -offer.smallest_rest // offer.collateral_unit
+        seizable = collateral * offer.collateral_unit * PPM // (offer.debt_unit * (PPM + offer.bonus_ppm))
+        less, everything = min(debt, seizable), [budget] * (self._rest(offer, budget) == 0)
+        return [less] * (0 < less < size) + everything
+
+    def _rest(self, offer: Offer, repay: int) -> int:
+        """Return the value of the lesser side that a repayment leaves."""
+        deal = self._deal(offer, repay)
+        return min((offer.owed - deal.repay) * offer.debt_unit, (offer.deposited - deal.seized) * offer.collateral_unit)
 
     def _deal(self, offer: Offer, repay: int) -> Liquidation:
         return liquidation(
             repay, offer.deposited, offer.debt_unit, offer.collateral_unit, offer.bonus_ppm, offer.fee_ppm
         )
 
-    def _profit(self, offer: Offer, repay: int, issuer: Issuer | None = None) -> int:
-        """Return proceeds minus repayment minus gas, in base units of the debt asset."""
+    def _received(self, offer: Offer, repay: int) -> int:
         deal = self._deal(offer, repay)
-        received = deal.seized - deal.protocol_fee
-        if issuer is not None:
-            proceeds = issuer.payment(received)
-        else:
-            proceeds, _ = best_route(self._routes(offer.collateral, offer.debt), received)
-        return proceeds - deal.repay - self._in_debt_asset(offer, self.params.gas)
+        return deal.seized - deal.protocol_fee
+
+    def _profit(self, offer: Offer, way: Way, repay: int) -> int:
+        """Return proceeds minus repayment minus gas, in base units of the debt asset."""
+        received = self._received(offer, repay)
+        proceeds = quote_route(way, received) if isinstance(way, tuple) else way.payment(received)
+        return proceeds - repay - self._in_debt_asset(offer, self.params.gas)
 
     def _in_debt_asset(self, offer: Offer, value: Decimal) -> int:
         return to_units(value, VALUE_DECIMALS) // offer.debt_unit
@@ -196,9 +213,8 @@ class Liquidator:
             self._known_routes[sold, bought] = find_routes(self._venues, sold, bought)
         return self._known_routes[sold, bought]
 
-    def _pay_gas(self, asset: int, cause: int) -> None:
-        gas = self.sim.units(asset, self.params.gas)
-        gas = min(gas, self.sim.ledger.balances[self.node][asset])
+    def _pay_gas(self, offer: Offer, cause: int) -> None:
+        asset, gas = offer.debt, self._in_debt_asset(offer, self.params.gas)
         if gas:
             self.sim.transact(
                 "gas", self.node, (self.node, asset, -gas), (self.sim.world, asset, gas), cause=cause,

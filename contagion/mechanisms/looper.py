@@ -4,32 +4,44 @@ Opening runs the loop through the lender, borrow by borrow, at the lender's own 
 before the run starts, so the purchases are made from the outside and move no market. n re-deposits at a
 loan-to-value λ make the collateral e(1-λ^(n+1))/(1-λ); a target leverage stops the loop where it is reached.
 
-Unwinding. When its health, as the lender sees it, falls below `unwind_below` (and is still above 1), it
-repays in one transaction with a flash loan: sell collateral at a market, repay with what that brings, so that
-the health becomes `unwind_to`. It does nothing when the sale would leave it less healthy than before.
+Unwinding. When its health, at the answers that it has read itself, falls below `unwind_below` (and is still
+above 1), it repays in one transaction with a flash loan: sell collateral at a market, repay with what that
+brings, so that the health becomes `unwind_to`. It need not wait for the lender to read those answers. It does
+nothing when the sale would leave it less healthy than before, or the lender would not let the collateral go.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from math import inf
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Exposure
-from contagion.finance.lending import repay_to_health
+from contagion.finance.lending import health_factor, repay_to_health
 from contagion.finance.leverage import carry
 from contagion.ledger import Refused
 from contagion.log import CLOCK, Channel
 from contagion.params import AssetName, Duration, Positive, Rate, Share
 from contagion.params import Params as Parameters
 from contagion.ports import (
-    LENDERS, VENUES, Mechanism, Position, Process, Tick, best_route, find_routes, trade_route,
+    LENDERS,
+    VENUES,
+    Mechanism,
+    Message,
+    Position,
+    Process,
+    Tick,
+    best_route,
+    find_routes,
+    trade_route,
 )  # fmt: skip
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 
 _ROUNDS_LIMIT = 500
+_HAIR = 1e-6
 
 
 class Looper:
@@ -68,6 +80,7 @@ class Looper:
         self.sim, self.node, self.params = sim, node, params
         self.collateral, self.debt = sim.assets[params.collateral], sim.assets[params.debt]
         self.position = Position(node, -1)
+        self._read: dict[int, int] = {}
 
     def open(self) -> None:
         """Run the loop and log what it is expected to earn."""
@@ -93,8 +106,8 @@ class Looper:
     def leverage(self) -> float:
         """Return collateral over equity at the lender's prices; infinite when the equity is gone."""
         assert self._lender is not None
-        collateral = self._value(self._lender.collateral_of(self.position, self.collateral), self.collateral)
-        debt = self._value(self._lender.debt_of(self.position, self.debt), self.debt)
+        collateral = self._value(self._lender.collateral_of(self.position, self.collateral), self.collateral, {})
+        debt = self._value(self._lender.debt_of(self.position, self.debt), self.debt, {})
         return collateral / (collateral - debt) if collateral > debt else float("inf")
 
     def _loop(self, equity: int) -> None:
@@ -123,15 +136,18 @@ class Looper:
         self.sim.transact("opening", self.node, *legs, cause=CLOCK, asset=asset, quantity=amount)
 
     def _convert(self, amount: int, sold: int, bought: int) -> int:
-        """Return what an amount is worth in another asset, at the lender's prices, rounded down."""
-        assert self._lender is not None
-        decimals = self.sim.ledger.assets
-        numerator = amount * self._lender.price(sold) * 10 ** decimals[bought].decimals
-        return int(numerator // (self._lender.price(bought) * 10 ** decimals[sold].decimals))
+        """Return what an amount is worth in another asset, at the prices known here, rounded down."""
+        decimals, known = self.sim.ledger.assets, self._read
+        numerator = amount * self._price(sold, known) * 10 ** decimals[bought].decimals
+        return int(numerator // (self._price(bought, known) * 10 ** decimals[sold].decimals))
 
-    def _value(self, amount: int, asset: int) -> float:
+    def _value(self, amount: int, asset: int, read: Mapping[int, int]) -> float:
+        return float(amount * self._price(asset, read) / 10 ** self.sim.ledger.assets[asset].decimals)
+
+    def _price(self, asset: int, read: Mapping[int, int]) -> int:
+        """Return the price among those read or, where it is not, the lender's."""
         assert self._lender is not None
-        return float(amount * self._lender.price(asset) / 10 ** self.sim.ledger.assets[asset].decimals)
+        return read[asset] if asset in read else self._lender.price(asset)
 
     def _log_carry(self, cause: int) -> None:
         """Log the annual return on equity that the loop earns at today's rates, in ppm (as `quantity`)."""
@@ -143,41 +159,55 @@ class Looper:
 
     def _watch(self) -> Process:
         sim, inbox = self.sim, self.sim.inbox()
-        self._opened = {(f.market, f.asset): f.mark for f in sim.subscribe(self.node, inbox=inbox)}
+        feeds = sim.subscribe(self.node, inbox=inbox)
+        self._opened = {(feed.market, feed.asset): feed.mark for feed in feeds}
         assert self._lender is not None and self.params.unwind_below is not None
         floor = float(self.params.unwind_below)
         while True:
             yield inbox.wait()
             if self.params.latency:
                 yield sim.pause(self.params.latency)
-            causes = inbox.take()
-            health = self._lender.health(self.position)
-            if causes and 1.0 <= health < floor:
-                self._unwind(causes[0].cause, causes[0].content)
+            low: Message | None = None  # the first answer since which health has been below the floor
+            health = inf
+            for message in inbox.take():
+                self._read[message.content.asset] = message.content.mark.price
+                health = self._health()
+                low = None if health >= floor else low or message
+            if low is not None and health >= 1.0:
+                self._unwind(*low)
+
+    def _health(self, sold: int = 0, repaid: int = 0, at_lender: bool = False) -> float:
+        """Return the health after a sale and a repayment, at the answers read here or at the lender's prices."""
+        lender, read = self._lender, {} if at_lender else self._read
+        assert lender is not None
+        deposited = lender.collateral_of(self.position, self.collateral) - sold
+        owed = lender.debt_of(self.position, self.debt) - repaid
+        weighted = self._value(deposited, self.collateral, read) * lender.threshold_ppm(self.collateral) / PPM
+        return health_factor(weighted, self._value(owed, self.debt, read))
 
     def _unwind(self, cause: int, tick: Tick) -> None:
         """Sell collateral and repay, by flash loan, up to the target health."""
-        sim, lender = self.sim, self._lender
+        sim, lender, read = self.sim, self._lender, self._read
         assert lender is not None
         deposited = lender.collateral_of(self.position, self.collateral)
         owed = lender.debt_of(self.position, self.debt)
         threshold = lender.threshold_ppm(self.collateral) / PPM
-        worth = self._value(deposited, self.collateral), self._value(owed, self.debt)
+        worth = self._value(deposited, self.collateral, read), self._value(owed, self.debt, read)
         part = repay_to_health(*worth, threshold, 0.0, float(self.params.unwind_to)) / worth[1]
         sold = min(self._convert(int(owed * min(part, 1.0)), self.debt, self.collateral), deposited)
         routes = find_routes(sim.peers(self.node, VENUES), self.collateral, self.debt)
         proceeds, route = best_route(routes, sold)
         proceeds = min(proceeds, owed)
-        covered = self._value(deposited - sold, self.collateral) * threshold
-        left = self._value(owed - proceeds, self.debt)
-        healthier = covered * worth[1] > worth[0] * threshold * left and covered >= left
-        if not (proceeds and healthier and lender.available(self.collateral) >= sold):
+        after = self._health(sold, proceeds)
+        released = min(after, self._health(sold, proceeds, at_lender=True)) > 1 + _HAIR
+        if not (proceeds and after > self._health() and released and lender.available(self.collateral) >= sold):
             sim.record("unwind-refused", self.node, cause=cause, asset=self.collateral, quantity=sold)
             return
         opened = self._opened.get((tick.market, tick.asset), tick.mark)
+        side = -1.0 if tick.asset == self.debt else 1.0
         event = sim.record(
             "forced-unwind", self.node, cause=cause, asset=self.collateral, market=route[0].venue.node, quantity=sold,
-            channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=[Exposure(1.0, opened, tick.mark)],
+            channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=[Exposure(side, opened, tick.mark)],
         )  # fmt: skip
         self._flash(event, proceeds)
         event = lender.repay(self.position, self.debt, proceeds, cause=event)

@@ -4,12 +4,16 @@ Where the answer comes from is its `source`: `book` or `pool` reads one market, 
 several, `twap` the time-weighted mean of one over a window, `redemption` and `pegged` the reference price of
 the asset its `prices` edge brings (redemption value; for a peg the one of the stablecoin it stands for). The
 reading times `rate`, at most `cap`, is published when it differs by `deviation` from the last answer or when
-`heartbeat` has passed; `latency` lies between reading and answer (Chainlink's deviation and heartbeat rules).
+`heartbeat` has passed (Chainlink's rules). `latency` lies between reading and answer, and there is one answer
+under way at a time: what happens meanwhile is seen in the next reading, which takes the latest prices.
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import ClassVar, Literal
+from itertools import accumulate, pairwise
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Mark, averaged
@@ -37,6 +41,12 @@ class Oracle:
         latency: Duration = 0
         window: Duration = 1_800_000_000
         weights: dict[str, Positive] = {}
+
+        @model_validator(mode="after")
+        def _samples(self) -> Self:
+            if self.source == "twap" and not self.heartbeat:
+                raise ValueError("a 'twap' is computed every 'heartbeat', which cannot be 0")
+            return self
 
     opens = 3
     reacts: ClassVar[bool] = False
@@ -87,8 +97,8 @@ class Oracle:
     def _source_weights(self) -> dict[int, int]:
         names = self.sim.feed_names
         raw = {market: self.params.weights.get(names[market], Decimal(1)) for market in self._now}
-        total, rate = sum(raw.values()), self.params.rate
-        return {market: to_ppm(rate * weight / total) for market, weight in raw.items()}
+        shares = [self.params.rate * upto / sum(raw.values()) for upto in accumulate(raw.values(), initial=Decimal(0))]
+        return {market: to_ppm(b) - to_ppm(a) for market, (a, b) in zip(raw, pairwise(shares), strict=True)}
 
     def _capped(self, price: int) -> int:
         cap = self.params.cap
@@ -107,16 +117,21 @@ class Oracle:
             yield self._inbox.wait()
             for cause, tick in self._inbox.take():
                 self._now[tick.market], self._cause = tick.mark, cause
-                if self._deviates(reading := self._reading()):
-                    if self.params.latency:
-                        yield self.sim.pause(self.params.latency)
+                if not self.params.latency and self._deviates(reading := self._reading()):
                     self._tell(reading, cause)
+            if self.params.latency and self._deviates(reading := self._reading()):
+                last = self._cause
+                yield self.sim.pause(self.params.latency)
+                self._tell(reading, last)
 
     def _beat(self) -> Process:
         while True:
             yield self.sim.env.timeout(self._told_at + self.params.heartbeat - self.sim.env.now)
             if self.sim.env.now >= self._told_at + self.params.heartbeat:
-                self._tell(self._reading(), self._cause)
+                reading, cause = self._reading(), self._cause
+                if self.params.latency:
+                    yield self.sim.pause(self.params.latency)
+                self._tell(reading, cause)
 
     def _average(self) -> Process:
         sim, heartbeat = self.sim, self.params.heartbeat
@@ -127,7 +142,10 @@ class Oracle:
                 self._history.append((tick.time_us, tick.mark))
             reading = [(self._mean(), next(iter(self._weights.values())))]
             if self._deviates(reading):
-                self._tell(reading, self._cause)
+                last = self._cause
+                if self.params.latency:
+                    yield sim.pause(self.params.latency)
+                self._tell(reading, last)
 
     def _mean(self) -> Mark:
         """Return the time-weighted mean mark of the window that ends now."""

@@ -108,8 +108,8 @@ class LendingProtocol(Positions):
         largest = min(debts[repaid], debt * factor // (PPM * debt_unit))
         reserve = self.reserves[seized]
         return Offer(
-            seized, repaid, largest, debts[repaid], deposits[seized], self._unit(seized), debt_unit, reserve.bonus, reserve.fee,
-            self.params.dust * self._one,
+            seized, repaid, largest, debts[repaid], deposits[seized], self._unit(seized), debt_unit,
+            reserve.bonus, reserve.fee, self.params.dust * self._one,
         )  # fmt: skip
 
     def liquidate(self, position: Position, offer: Offer, repay: int, liquidator: int, *, cause: int) -> Seizure:

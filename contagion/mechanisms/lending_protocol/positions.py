@@ -62,13 +62,15 @@ class Positions:
             self.sim.ledger.add_members(position.holder, claim, count)
 
     def collateral_of(self, position: Position, asset: int) -> int:
-        """Return what a position has deposited."""
+        """Return what a position has deposited, interest up to now included."""
         reserve = self.reserves[asset]
+        reserve.accrue()
         return reserve.supplied(self.sim.ledger.balance(position.holder, reserve.supply, position.member))
 
     def debt_of(self, position: Position, asset: int) -> int:
-        """Return what a position owes, interest included."""
+        """Return what a position owes, interest up to now included."""
         reserve = self.reserves[asset]
+        reserve.accrue()
         return reserve.indebted(-self.sim.ledger.balance(position.holder, reserve.debt, position.member))
 
     def health(self, position: Position) -> float:

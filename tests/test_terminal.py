@@ -1,0 +1,104 @@
+"""What the summary says in words, and how progress looks."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import contagion as cg
+from contagion.terminal import Bar, Lines, console_on, deepest, headline, summary_text
+from tests.scenarios import CASCADE
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def cascade() -> Any:
+    return cg.run(cg.loads(CASCADE))
+
+
+def test_the_headline_counts_failures_and_names_the_amplification(cascade: Any) -> None:
+    text = headline(cascade.facts, "USD")
+    assert text.startswith("2 failures in 2 generations; ")
+    assert text.endswith(" times as much, most of it by lending liquidation.")
+
+
+def test_a_harmless_shock_is_called_harmless() -> None:
+    facts = cg.run(cg.loads(CASCADE, {"shocks.0.quantity": 1})).facts
+    assert headline(facts, "USD").startswith("Nothing failed: the shock went no further. ")
+
+
+def test_one_failure_is_not_plural(cascade: Any) -> None:
+    facts = cascade.facts | {"failures": 1, "cascade_depth": 1}
+    assert headline(facts, "USD").startswith("1 failure in 1 generation; ")
+
+
+def test_the_suggested_node_is_of_the_last_generation(cascade: Any) -> None:
+    assert deepest(cascade) == "second"
+    assert deepest(cg.run(cg.loads(CASCADE), shock=False)) == ""
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_summary_fits_its_width(cascade: Any, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    assert max(map(len, summary_text(console, cascade).splitlines())) <= width
+
+
+def test_a_terminal_gets_colours_and_at_most_a_hundred_columns(cascade: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "220")
+    console = console_on(Terminal())
+    assert console.width == 100
+    assert "\x1b[" in summary_text(console, cascade)
+
+
+def test_no_color_is_respected(cascade: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[31m" not in summary_text(console_on(Terminal()), cascade)
+
+
+def test_a_stream_without_bars_gets_number_signs(cascade: Any) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    text = summary_text(console_on(stream), cascade)
+    assert "##" in text
+    assert "█" not in text
+
+
+def test_many_generations_are_summed_up(cascade: Any) -> None:
+    cascade_of_thirty = cg.run(cg.loads(CASCADE))
+    cascade_of_thirty.facts |= {"generations": [1] * 30}
+    text = summary_text(console_on(io.StringIO()), cascade_of_thirty)
+    assert "generation 9 " in text
+    assert "10 to 30" in text
+    assert text.count("generation ") == 9
+
+
+def test_a_log_gets_a_line_a_minute() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    with Lines(stream, lambda: now[0]) as progress:
+        for minute in range(0, 300, 20):
+            now[0] = float(minute)
+            progress("base", minute * 1_000_000, 600_000_000)
+    assert stream.getvalue().splitlines() == [
+        f"base: {m}min of 10min ({m * 10}%)" for m in (1, 2, 3, 4)
+    ]  # fmt: skip
+
+
+def test_a_terminal_gets_a_bar_for_each_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    with Bar(stream) as progress:
+        for twin in ("base", "frozen"):
+            progress(twin, 30_000_000, 60_000_000)
+    assert "base" in stream.getvalue()
+    assert "frozen" in stream.getvalue()
+    assert "30s of 1min" in stream.getvalue()
