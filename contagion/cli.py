@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contagion import __version__
+import contagion
 from contagion.errors import BadInput, MissingExtra, Problem
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ BAD_INPUT, NOT_REPRODUCED, OUR_BUG, BROKEN_PIPE, INTERRUPTED = 3, 4, 70, 141, 13
 
 class Commands(click.Group):
     """The group of all commands, which turns what they raise into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which people need them."""
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; no error leaves here as a traceback unless ``--debug`` asks for one."""
@@ -44,6 +48,7 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at exit
             ctx.exit(BROKEN_PIPE)
         except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -80,7 +85,7 @@ _run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="contagion")
+@click.version_option(contagion.__version__, prog_name="contagion")
 @click.option("--debug", is_flag=True, help="Show the traceback of a crash.")
 def main(debug: bool) -> None:
     """Simulate how distress travels through exposures, who loses, and why."""
@@ -135,7 +140,7 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
             result.save(directory)
     except KeyboardInterrupt:
         again = _command(ctx, {"output": _next_free(output)} if output else {})
-        click.echo(f"interrupted: {directory} has no results. To run again:\n  {again}", err=True)
+        click.echo(f"{directory} has no results. To run again:\n  {again}", err=True)
         raise
     if options["plot"]:
         from contagion.plot import draw
@@ -222,7 +227,10 @@ def schema() -> None:
 @click.argument("what", metavar="EVENT_OR_NODE")
 @_as_json
 def why(run_directory: Path, what: str, as_json: bool) -> None:
-    """Print the causal chain from the shock to an event, or to a node's first failure."""
+    """Print the chain from the shock to an event.
+
+    EVENT_OR_NODE is the number of an event, or a node (or node#member), which stands for its first failure.
+    """
     from dataclasses import asdict
 
     from contagion.runs import load_run
@@ -243,7 +251,10 @@ def why(run_directory: Path, what: str, as_json: bool) -> None:
 @_allow_code
 @click.pass_context
 def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: bool) -> None:
-    """Run again from the run directory and compare the digests of all events."""
+    """Run again and compare the digests of all events.
+
+    RUN is a run directory: its scenario is run again with the options in its manifest.
+    """
     from dataclasses import replace
 
     from contagion.recipes import differences, recipe_of

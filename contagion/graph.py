@@ -179,9 +179,7 @@ def compile_graph(graph: nx.MultiDiGraph) -> Network:
         data = graph.nodes[name]
         domain, sector = KINDS.get(data["kind"], ("outside", "other"))
         parameters = {key: value for key, value in data.items() if key not in NODE_FACTS}
-        nodes.append(
-            Node(name, data["kind"], data.get("domain", domain), data.get("sector", sector), parameters)
-        )
+        nodes.append(Node(name, data["kind"], data.get("domain", domain), data.get("sector", sector), parameters))
     edges = []
     for source, target, data in graph.edges(data=True):
         facts = {key: value for key, value in data.items() if key != "path"}
@@ -269,8 +267,7 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         near = closest(name, (n for n, d in graph.nodes(data=True) if "kind" in d))
         ends = [(s, t, d) for s, t, d in graph.edges(data=True) if name in (s, t)]
         return [
-            Finding(_path(d, s, t), f"there is no node {name!r} at its {_end(name, s)} end{near}")
-            for s, t, d in ends
+            Finding(_path(d, s, t), f"there is no node {name!r} at its {_end(name, s)} end{near}") for s, t, d in ends
         ] or [Finding(("nodes", name), "has no kind")]
     kind = data.get("kind")
     findings = []
@@ -315,9 +312,7 @@ def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
-            findings.append(
-                Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}")
-            )
+            findings.append(Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}"))
     assets = {n for n, d in graph.nodes(data=True) if d.get("kind") == "asset"}
     try:
         role.params.model_validate(

@@ -78,9 +78,7 @@ class Network:
         return [self.edges[n] for n in numbers[pointer[node] : pointer[node + 1]]]
 
 
-def _csr(
-    numbers: Sequence[int], ends: Sequence[int], size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _csr(numbers: Sequence[int], ends: Sequence[int], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     order = np.argsort(np.asarray(ends, dtype=np.int64), kind="stable")
     counts = np.bincount(np.asarray(ends, dtype=np.int64), minlength=size)
     pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -8,7 +8,6 @@ it was sent; nobody sees a neighbour's state earlier than the edge allows.
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from itertools import permutations
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -141,17 +140,18 @@ class Feed:
         if price == self.mark.price:
             return
         log = self._log
-        old, self.mark = self.mark, moved(
+        old, self.mark = (
             self.mark,
-            price,
-            event,
-            channel,
-            log.weighted_generation(event),
-            log.is_exogenous(event),
+            moved(
+                self.mark,
+                price,
+                event,
+                channel,
+                log.weighted_generation(event),
+                log.is_exogenous(event),
+            ),
         )
-        log.prices.append(
-            event, self._env.now, price, price - old.price, depth[0], depth[1], self.market, channel
-        )
+        log.prices.append(event, self._env.now, price, price - old.price, depth[0], depth[1], self.market, channel)
         self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
 
     def follow(self, price: int, event: int, sources: list[tuple[Mark, Mark, int]]) -> None:
@@ -161,9 +161,7 @@ class Feed:
         for channel, (before, now) in enumerate(zip(old.channels, self.mark.channels, strict=True)):
             if now != before:
                 running += now - before
-                self._log.prices.append(
-                    event, self._env.now, running, now - before, 0, 0, self.market, channel
-                )
+                self._log.prices.append(event, self._env.now, running, now - before, 0, 0, self.market, channel)
         self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
 
 
@@ -240,51 +238,6 @@ class Venue(Protocol):
 
     def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
         """Return how much of an asset to sell so that its price becomes `ratio_ppm` of today's."""
-
-
-class Step(NamedTuple):
-    """One sale on a route."""
-
-    venue: Venue
-    sold: int
-    bought: int
-
-
-Route = tuple[Step, ...]
-
-
-def find_routes(venues: list[Venue], sold: int, bought: int) -> list[Route]:
-    """Return the ways to sell one asset for another over one market or two, in the order of the venues."""
-    direct = [(Step(venue, sold, bought),) for venue in venues if {sold, bought} <= set(venue.assets())]
-    return direct + [
-        (Step(first, sold, middle), Step(second, middle, bought))
-        for first, second in permutations(venues, 2)
-        for middle in sorted(set(first.assets()) & set(second.assets()) - {sold, bought})
-        if sold in first.assets() and bought in second.assets()
-    ]
-
-
-def quote_route(route: Route, quantity: int) -> int:
-    """Return what selling `quantity` over a route would bring now."""
-    for venue, sold, bought in route:
-        quantity = venue.quote(sold, quantity, bought)
-    return quantity
-
-
-def best_route(routes: list[Route], quantity: int) -> tuple[int, Route]:
-    """Return the best proceeds and their route, (0, ()) where there is none; the first of equals wins."""
-    best: tuple[int, Route] = (0, ())
-    for route in routes:
-        if (proceeds := quote_route(route, quantity)) > best[0]:
-            best = (proceeds, route)
-    return best
-
-
-def trade_route(route: Route, holder: int, quantity: int, *, cause: int, channel: int) -> Trade:
-    """Sell over a route at once, each trade the cause of the next, and return the last fill."""
-    for venue, sold, bought in route:
-        cause, quantity = venue.trade(holder, sold, quantity, bought, cause=cause, channel=channel)
-    return Trade(cause, quantity)
 
 
 class Position(NamedTuple):

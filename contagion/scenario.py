@@ -215,5 +215,3 @@ def _override(table: Any, keys: Sequence[str], value: Any) -> None:
     if len(keys) > 1:
         raise KeyError(f"there is no {keys[0]!r}{closest(keys[0], map(str, table))}")
     table[keys[0]] = value
-
-

@@ -112,9 +112,7 @@ def dotted(path: Sequence[str | int]) -> str:
             text += f"[{part}]"
         else:
             key = part if len(part) <= 80 else f"{part[:77]}..."
-            text += "." * bool(text) + (
-                key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-            )
+            text += "." * bool(text) + (key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False))
     return text
 
 
@@ -170,11 +168,7 @@ def _missing(path: Path) -> str:
 def _directory(path: Path) -> str:
     """Return that a path is a directory, with a file in it to choose instead."""
     scenario = min(path.glob("*.toml"), default=None)
-    return (
-        f"is a directory, not a file; did you mean {str(scenario)!r}?"
-        if scenario
-        else "is a directory, not a file"
-    )
+    return f"is a directory, not a file; did you mean {str(scenario)!r}?" if scenario else "is a directory, not a file"
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

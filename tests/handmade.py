@@ -63,7 +63,9 @@ def prices(first: list[float], *moves: tuple[int, int, float, Channel]) -> Colum
         rows.append({"price": round(price * PRICE_SCALE), "market": feed})
     for event, feed, price, channel in moves:
         delta = round((price - now[feed]) * PRICE_SCALE)
-        rows.append({"event": event, "price": round(price * PRICE_SCALE), "delta": delta, "market": feed, "channel": channel})
+        rows.append(
+            {"event": event, "price": round(price * PRICE_SCALE), "delta": delta, "market": feed, "channel": channel}
+        )
         now[feed] = price
     return table(PRICE_LAYOUT, rows)
 

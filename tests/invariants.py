@@ -14,6 +14,8 @@ from contagion.runs import Run
 from contagion.simulation import Simulation
 
 TOLERANCE = 1e-9
+CLOCKWORK = frozenset({"shock", "interest", "yield"})
+"""What may happen after the opening by the clock alone; all else must say what set it off."""
 
 
 def watch_books(sim: Simulation) -> None:
@@ -44,6 +46,9 @@ def check_order(run: Run) -> None:
     assert cause[0] == -1
     assert np.all((cause[1:] >= 0) & (cause[1:] < numbers[1:]))
     assert np.all(np.diff(events["time_us"]) >= 0)
+    timed = np.flatnonzero(cause == 0)
+    kinds = {run.books.kinds[kind] for kind in events["kind"][timed[timed > run.books.opening]].tolist()}
+    assert kinds <= CLOCKWORK, f"{kinds - CLOCKWORK} happen by the clock alone"
     extra = run.tables["contributions"]
     assert np.all((extra["contributor"] >= 0) & (extra["contributor"] < extra["event"]))
 
@@ -116,7 +121,7 @@ def no_failures(run: Run) -> bool:
 
 
 def check_hops(run: Run, network: Network) -> None:
-    """News travels along edges, no faster than they are; see `broken_hop`."""
+    """News travels along edges, no faster than they are; see `Hops.broken`."""
     hops = Hops(run, network)
     for event in range(1, len(hops.kind)):
         assert not (what := hops.broken(event)), f"event {event}: {what}\n{run.why(event)}"
@@ -167,15 +172,13 @@ class Hops:
     def broken(self, event: int) -> str:
         """Return what is wrong with the hop from an event's cause to it; nothing when it is as it must be.
 
-        (1) The actor took part in the cause, or an edge leads to it from a party of the cause and its latency
-        has passed. (2) An actor that acts at another node has an edge with it.
+        (1) An actor that acts at another node has an edge with it; shocks act anywhere. (2) The actor took part
+        in the cause, or an edge leads to it from a party of the cause, and no less than its latency has passed.
         """
         cause, actor, node = self.columns["cause"][event], self.actor(event), self.columns["node"][event]
-        if self.kind[cause] in ("clock", "shock") and self.kind[event] != "oracle-update":
-            pass
-        if actor != node and actor != self.world and not self._acts(event, actor, node):
-            if self.kind[cause] != "shock":
-                return f"{self._name(actor)} has no edge to act at {self._name(node)}"
+        elsewhere = actor not in (node, self.world) and self.kind[cause] != "shock"
+        if elsewhere and not self._acts(event, actor, node):
+            return f"{self._name(actor)} has no edge to act at {self._name(node)}"
         if cause == 0 or actor in (-1, self.world) or actor in self.parties(cause):
             return ""
         passed = self.columns["time_us"][event] - self.columns["time_us"][cause]

@@ -61,9 +61,7 @@ class Draft:
         return name
 
     def edge(self, role: str, source: str, target: str, **facts: Any) -> None:
-        self.edges.append(
-            {"role": role, "from": source, "to": target, "latency": self.duration(20), **facts}
-        )
+        self.edges.append({"role": role, "from": source, "to": target, "latency": self.duration(20), **facts})
 
 
 def random_graph(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
@@ -323,9 +321,17 @@ def _add_shock(draft: Draft, number: int) -> None:
     kind = kind if number else "sale"
     shock: dict[str, Any] = {"kind": kind, "name": f"shock{number}", "at": draft.duration(60)}
     if kind == "sale":
-        asset = draft.rng.choice(list(draft.markets)) if number else draft.rng.choice(draft.volatile[:1] * 2 + draft.stable[:1])
+        asset = (
+            draft.rng.choice(list(draft.markets))
+            if number
+            else draft.rng.choice(draft.volatile[:1] * 2 + draft.stable[:1])
+        )
         market = draft.rng.choice(draft.markets[asset])
-        shock |= {"asset": asset, "market": market, "by": draft.rng.choice(["world", "bystander"] if number else ["world"])}
+        shock |= {
+            "asset": asset,
+            "market": market,
+            "by": draft.rng.choice(["world", "bystander"] if number else ["world"]),
+        }
         if draft.chance(0.5) or not number:
             shock["size"] = draft.between(-0.7, -0.05)
         else:

@@ -18,7 +18,9 @@ def rows(sim: Simulation, *kinds: str) -> list[SimpleNamespace]:
     columns["asset"] = [sim.ledger.assets[asset].name if asset >= 0 else "" for asset in columns["asset"]]
     columns["market"] = [sim.feed_names[market] if market >= 0 else "" for market in columns["market"]]
     events = zip(*columns.values(), strict=True)
-    found = [SimpleNamespace(id=number, **dict(zip(columns, event, strict=True))) for number, event in enumerate(events)]
+    found = [
+        SimpleNamespace(id=number, **dict(zip(columns, event, strict=True))) for number, event in enumerate(events)
+    ]
     opening = next(row.id for row in found if row.kind == known[start])
     return [row for row in found[opening + 1 :] if not kinds or row.kind in kinds]
 

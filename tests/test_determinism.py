@@ -131,7 +131,9 @@ def test_a_bystander_changes_nobodys_draws() -> None:
     def members(graph: nx.MultiDiGraph) -> list[list[int]]:
         sim = build(graph)
         crowd = sim.network.ids["crowd"]
-        columns = sorted((sim.ledger.assets[asset].name, c) for (who, asset), c in sim.ledger.members.items() if who == crowd)
+        columns = sorted(
+            (sim.ledger.assets[asset].name, c) for (who, asset), c in sim.ledger.members.items() if who == crowd
+        )
         return [column.tolist() for _, column in columns]
 
     graph = population_world()

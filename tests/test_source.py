@@ -104,9 +104,7 @@ def refusal(text: str) -> str:
 def paths(value, path=()):
     """Yield the path of every value."""
     yield path
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in entries:
         yield from paths(inner, (*path, key))
 
@@ -182,9 +180,7 @@ class Writer:
             raw = value.replace("\\", "\\\\").replace('"""', '""\\"')
             if all(c.isprintable() or c == "\n" for c in value) and not raw.endswith('"""'):
                 spellings.append('"""' + self.newline + raw.replace("\n", self.newline) + '"""')
-                spellings.append(
-                    f'"""\\{self.newline}  {escaped}"""' if value.strip() == value else f'"{escaped}"'
-                )
+                spellings.append(f'"""\\{self.newline}  {escaped}"""' if value.strip() == value else f'"{escaped}"')
             if all(c.isprintable() or c == "\n" for c in value) and "'''" not in value:
                 spellings.append("'''" + self.newline + value.replace("\n", self.newline) + "'''")
         self.put(*spellings)
@@ -193,12 +189,7 @@ class Writer:
         """Write the last key of `path`, which begins here unless it was written before."""
         self.offsets.setdefault(path, len(self.text))
         name = path[-1]
-        if (
-            name
-            and name.isascii()
-            and name.replace("-", "").replace("_", "").isalnum()
-            and self.rng.random() < 0.7
-        ):
+        if name and name.isascii() and name.replace("-", "").replace("_", "").isalnum() and self.rng.random() < 0.7:
             self.put(name)
         else:
             self.string(name, lines=False)
@@ -294,9 +285,7 @@ class Writer:
         self.end_line()
 
 
-KEYS = st.sampled_from(["a", "b-1", "_", "1", "", "é", "a.b", '"', "'", "a]", "#", "=", "\n"]) | st.text(
-    max_size=4
-)
+KEYS = st.sampled_from(["a", "b-1", "_", "1", "", "é", "a.b", '"', "'", "a]", "#", "=", "\n"]) | st.text(max_size=4)
 SCALARS = st.one_of(
     st.integers(-(2**70), 2**70),
     st.booleans(),
@@ -433,9 +422,7 @@ def test_a_directory_is_refused_with_a_file_in_it(tmp_path):
     assert str(tmp_path / "x.toml") in file_refusal(tmp_path)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user who may not read all"
-)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user who may not read all")
 def test_an_unreadable_file_is_refused(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text("a = 1")
@@ -443,9 +430,7 @@ def test_an_unreadable_file_is_refused(tmp_path):
     assert "check its permissions" in file_refusal(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("a\0b", "is not a file name"), ("x" * 5000, "cannot be read: ")]
-)
+@pytest.mark.parametrize(("name", "words"), [("a\0b", "is not a file name"), ("x" * 5000, "cannot be read: ")])
 def test_an_impossible_file_name_is_refused(name, words):
     assert words in file_refusal(name)
 
@@ -489,9 +474,7 @@ def test_any_text_is_a_source_or_bad_input(text):
     answer(text)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, len(DOCUMENT)), st.integers(0, 40), HOSTILE), min_size=1, max_size=3)
-)
+@given(st.lists(st.tuples(st.integers(0, len(DOCUMENT)), st.integers(0, 40), HOSTILE), min_size=1, max_size=3))
 def test_any_damage_to_a_document_leaves_a_source_or_bad_input(edits):
     text = DOCUMENT
     for start, length, replacement in edits:

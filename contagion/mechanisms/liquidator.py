@@ -32,14 +32,10 @@ from contagion.ports import (
     Offer,
     Position,
     Process,
-    Route,
     Tick,
     Venue,
-    best_route,
-    find_routes,
-    quote_route,
-    trade_route,
 )
+from contagion.routes import Route, best_route, find_routes, quote_route, trade_route
 from contagion.simulation import Simulation
 from contagion.units import PPM, VALUE_DECIMALS, to_units
 

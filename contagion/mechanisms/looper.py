@@ -33,10 +33,8 @@ from contagion.ports import (
     Position,
     Process,
     Tick,
-    best_route,
-    find_routes,
-    trade_route,
 )  # fmt: skip
+from contagion.routes import best_route, find_routes, trade_route
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 

@@ -6,6 +6,7 @@ plus a lognormal distance. All draws come from the node's own stream and are rou
 anything is decided with them. Members do nothing by themselves: the lender liquidates them.
 """
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
@@ -80,7 +81,7 @@ class Population:
             raise Misfit((*path, "total"), f"{p.total} are more base units than can be counted")
         if not np.isfinite(raw.sum()):
             raise Misfit((*path, "spread" if p.tail is None else "tail"), "draws sizes beyond any number")
-        units = np.floor(raw * (total / float(raw.sum()))).astype(np.int64)
+        units = np.floor(raw * (total / math.fsum(raw))).astype(np.int64)
         units[int(np.argmax(units))] += total - int(units.sum())
         return units
 

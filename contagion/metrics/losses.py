@@ -158,8 +158,7 @@ def _groups(
         if perimeter is None or perimeter[holder]:
             ways.setdefault((asset, marks.feeds(holder, asset)), []).append(number)
     return [
-        (divmod(int(pairs[members[0]]), width), np.flatnonzero(np.isin(inverse, members)))
-        for members in ways.values()
+        (divmod(int(pairs[members[0]]), width), np.flatnonzero(np.isin(inverse, members))) for members in ways.values()
     ]
 
 

@@ -45,9 +45,7 @@ class Marks:
         sorted_markets = prices["market"][order]
         markets, starts = np.unique(sorted_markets, return_index=True)
         ends = [*starts[1:].tolist(), len(order)]
-        self._rows = {
-            int(market): order[start:end] for market, start, end in zip(markets, starts, ends, strict=True)
-        }
+        self._rows = {int(market): order[start:end] for market, start, end in zip(markets, starts, ends, strict=True)}
         self._known: dict[tuple[int, int, int], Series] = {}
 
     def feeds(self, holder: int, asset: int) -> tuple[int, int]:

@@ -72,9 +72,7 @@ def run(
 def synchronous(network: Network) -> Network:
     """Return the network of the `rounds` twin: one microsecond on what leaves a market or a debtor, else none."""
     edges = [
-        edge._replace(
-            latency_us=int(edge.role == "claims" or network.nodes[edge.source].kind in MARKETS)
-        )
+        edge._replace(latency_us=int(edge.role == "claims" or network.nodes[edge.source].kind in MARKETS))
         for edge in network.edges
     ]
     return Network(network.nodes, edges)
@@ -84,9 +82,7 @@ def _twins(graph: nx.MultiDiGraph) -> list[str]:
     return ["control", "frozen"] + ["rounds"] * bool(graph.graph.get("monotone"))
 
 
-def _run(
-    graph: nx.MultiDiGraph, end_us: int, twin: str, options: dict[str, Any], progress: Progress | None
-) -> Run:
+def _run(graph: nx.MultiDiGraph, end_us: int, twin: str, options: dict[str, Any], progress: Progress | None) -> Run:
     began = time.perf_counter()
     sim = build(graph, twin=twin, transform=synchronous if twin == "rounds" else None, **options)
     steps = max(min(_STEPS, end_us), 1)  # the same with and without progress: a stop takes a place among ties

@@ -100,9 +100,7 @@ def test_no_swap_lowers_the_constant_product(amount: int, base: int, quote: int,
 
 
 @given(AMOUNT, RESERVE, RESERVE)
-def test_one_unit_more_without_a_fee_would_lower_the_constant_product(
-    amount: int, base: int, quote: int
-) -> None:
+def test_one_unit_more_without_a_fee_would_lower_the_constant_product(amount: int, base: int, quote: int) -> None:
     paid = swap_out(amount, base, quote, fee_ppm=0)
     assert (base + amount) * (quote - paid - 1) < base * quote
 
@@ -115,9 +113,7 @@ def test_a_round_trip_through_a_pool_never_pays(amount: int, base: int, quote: i
 
 
 @given(RESERVE, RESERVE, FEE, st.data())
-def test_swap_in_is_the_least_input_that_pays_enough(
-    base: int, quote: int, fee: int, data: st.DataObject
-) -> None:
+def test_swap_in_is_the_least_input_that_pays_enough(base: int, quote: int, fee: int, data: st.DataObject) -> None:
     wanted = data.draw(st.integers(0, quote - 1))
     needed = swap_in(wanted, base, quote, fee)
     assert swap_out(needed, base, quote, fee) >= wanted
@@ -165,9 +161,7 @@ def test_the_published_stableswap_pools_come_out_to_the_wei(case_id: str) -> Non
 
 
 @given(curve_pools(), AMPLIFICATION)
-def test_the_stableswap_invariant_is_the_root_of_its_polynomial(
-    balances: list[int], amplification: int
-) -> None:
+def test_the_stableswap_invariant_is_the_root_of_its_polynomial(balances: list[int], amplification: int) -> None:
     newton = stableswap_invariant(balances, amplification)
     assert abs(newton - exact_invariant(balances, amplification)) <= ROUNDING
 

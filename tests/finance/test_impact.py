@@ -69,9 +69,7 @@ def test_slippage_is_the_mean_of_the_impact_over_the_sale(law: str, quantity: fl
 
 @laws
 @given(one=QUANTITY, other=QUANTITY)
-def test_a_larger_sale_moves_the_price_further_but_never_below_zero(
-    law: str, one: float, other: float
-) -> None:
+def test_a_larger_sale_moves_the_price_further_but_never_below_zero(law: str, one: float, other: float) -> None:
     impact, slippage, parameters, _ = LAWS[law]
     small, large = sorted((one, other))
     assert 0 <= impact(small, *parameters) <= impact(large, *parameters) <= 1

@@ -233,9 +233,7 @@ def test_interest_does_not_run_backwards() -> None:
 
 
 @given(st.floats(0.01, 0.99), BONUS, st.floats(0.01, 0.5))
-def test_a_liquidation_lowers_the_loan_to_value_only_below_the_frontier(
-    ltv: float, bonus: float, share: float
-) -> None:
+def test_a_liquidation_lowers_the_loan_to_value_only_below_the_frontier(ltv: float, bonus: float, share: float) -> None:
     frontier = toxic_frontier(bonus)
     assume(abs(ltv - frontier) > 1e-9 and share * ltv * (1 + bonus) < 0.99)
     after = (ltv - share * ltv) / (1 - share * ltv * (1 + bonus))
@@ -266,9 +264,7 @@ def test_exhaustion_by_an_impossible_close_factor_is_refused(close_factor: float
 
 
 @given(st.floats(0.5, 0.9), st.floats(0.5, 0.85), st.floats(0, 0.1), st.floats(1, 2))
-def test_the_repayment_to_a_health_factor_reaches_it(
-    ltv: float, threshold: float, bonus: float, target: float
-) -> None:
+def test_the_repayment_to_a_health_factor_reaches_it(ltv: float, threshold: float, bonus: float, target: float) -> None:
     assume(threshold / ltv < target and target > threshold * (1 + bonus) + 0.01)
     repay = repay_to_health(100, 100 * ltv, threshold, bonus, target)
     collateral, debt = 100 - repay * (1 + bonus), 100 * ltv - repay

@@ -111,9 +111,7 @@ def test_a_loop_is_liquidated_before_it_is_wiped_out(rounds: int, ltv: float) ->
     assert liquidation_drop(collateral, debt, 0.9) < wipe_out_drop(collateral)
 
 
-@pytest.mark.parametrize(
-    ("leverage", "expected"), [(1, 0.12), (2, 0.16), (3.68928, 0.12 * 3.68928 - 0.08 * 2.68928)]
-)
+@pytest.mark.parametrize(("leverage", "expected"), [(1, 0.12), (2, 0.16), (3.68928, 0.12 * 3.68928 - 0.08 * 2.68928)])
 def test_the_carry_multiplies_the_spread_not_the_yield(leverage: float, expected: float) -> None:
     assert carry(leverage, 0.12, 0.08) == pytest.approx(expected)
 

@@ -33,7 +33,9 @@ shares = st.floats(0.01, 1.1)
 prices = st.tuples(st.just("price"), assets, st.floats(0.4, 1.3))
 liquidations = st.tuples(st.just("liquidate"), people, shares)
 requests = st.tuples(st.sampled_from(["supply", "borrow", "withdraw", "repay"]), people, assets, shares)
-operations = st.lists(st.one_of(requests, prices, liquidations, st.tuples(prices, liquidations)), min_size=8, max_size=40)
+operations = st.lists(
+    st.one_of(requests, prices, liquidations, st.tuples(prices, liquidations)), min_size=8, max_size=40
+)
 
 
 class Naive:

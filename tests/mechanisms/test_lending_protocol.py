@@ -21,9 +21,7 @@ def offer(sim: Any, name: str = "ann") -> Any:
 
 def liquidate(sim: Any, repay: int, name: str = "ann", by: str = "purse") -> Any:
     cause = sim.shock(sim.world)
-    return node(sim, "lender").liquidate(
-        position(sim, name), offer(sim, name), repay, sim.network.ids[by], cause=cause
-    )
+    return node(sim, "lender").liquidate(position(sim, name), offer(sim, name), repay, sim.network.ids[by], cause=cause)
 
 
 def fallen(number: float | str, pledge: Any = 1_000, debt: Any = 70_000, **facts: Any) -> Any:

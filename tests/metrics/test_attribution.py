@@ -103,7 +103,9 @@ def test_in_one_event_the_price_moves_at_the_old_index_and_then_the_index_at_the
 
 
 def test_each_holder_is_moved_by_the_feed_that_it_reads() -> None:
-    split = books(["world", "ann", "bob"], ["usd", "eth"], feeds=["usd", "eth", "oracle"], marks=[[0, 1], [0, 2], [0, 1]])
+    split = books(
+        ["world", "ann", "bob"], ["usd", "eth"], feeds=["usd", "eth", "oracle"], marks=[[0, 1], [0, 2], [0, 1]]
+    )
     moves = prices([1, 100, 100], (2, 1, 50, Channel.EXOGENOUS), (3, 2, 95, Channel.DEPEG))
     table = channels(postings(*OPENING, (1, WORLD, ETH, -1), (1, BOB, ETH, 1)), moves, split)
     assert table["ann"] == {Channel.DEPEG.label: -10}
@@ -111,7 +113,9 @@ def test_each_holder_is_moved_by_the_feed_that_it_reads() -> None:
 
 
 def test_members_have_rows_of_their_own_that_sum_to_the_holders() -> None:
-    journal = postings((1, WORLD, ETH, -7), (1, ANN, ETH, 3, 0), (1, ANN, ETH, 4, 1), (4, ANN, ETH, -4, 1), (4, BOB, ETH, 4))
+    journal = postings(
+        (1, WORLD, ETH, -7), (1, ANN, ETH, 3, 0), (1, ANN, ETH, 4, 1), (4, ANN, ETH, -4, 1), (4, BOB, ETH, 4)
+    )
     moves = prices([1, 100], (2, ETH, 90, Channel.EXOGENOUS))
     holders, members, table = attribution(journal, moves, LOG["kind"], PAIR, members=True)
     rows = {(int(h), int(m)): _row(row) for h, m, row in zip(holders, members, table, strict=True)}
