@@ -9,9 +9,11 @@ Sources: Cifuentes, Ferrucci and Shin (2005) for the exponential law, Donier and
 arXiv:1412.4503, for the square root; its factor is of order one and an input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import expm1, log1p, sqrt
 from typing import NamedTuple
+
+from scipy.optimize import brentq
 
 
 class Walk(NamedTuple):
@@ -130,6 +132,19 @@ def log_slippage(quantity: float, kappa: float, b: float) -> float:
     size = b * kappa * quantity
     uncut = expm1(b) if fall == 1 else size
     return ((1 + uncut) * fall - uncut / b + size - uncut) / size if size else 0.0
+
+
+def quantity_bought(cash: float, slippage: Callable[[float], float]) -> float:
+    """Return the quantity that `cash` buys at a price of 1 that rises on the way: q (1 + slippage(q)) = cash.
+
+    The mirror of a sale: a law's average shortfall is paid on top. `slippage` grows with the quantity.
+
+    >>> round(quantity_bought(110.0, lambda quantity: quantity / 1000), 6)
+    100.0
+    """
+    if cash <= 0:
+        return 0.0
+    return float(brentq(lambda quantity: quantity * (1.0 + slippage(quantity)) - cash, 0.0, cash))
 
 
 def walk_book(bids: Sequence[tuple[float, float]], quantity: float) -> Walk:

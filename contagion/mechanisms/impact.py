@@ -112,18 +112,10 @@ class Impact:
         if self.params.law == "exponential":
             depth = float(self.params.depth) * one
             return int(impact.exponential_purchase(worth, depth)), int(price * (1 + worth / depth))
-        bought = int(self._bought(worth))
+        bought = int(impact.quantity_bought(worth, lambda units: self._fall(units)[1]))
         return bought, int(price * (1 + self._fall(bought)[0]))
 
-    def _bought(self, at_price: float) -> float:
-        """Return how many units the cash that buys `at_price` of them without impact buys with it."""
-        low, high = 0.0, at_price
-        for _ in range(64):
-            middle = (low + high) / 2
-            low, high = (middle, high) if middle * (1 + self._fall(int(middle))[1]) <= at_price else (low, middle)
-        return low
-
-    def _fall(self, quantity: int) -> tuple[float, float]:
+    def _fall(self, quantity: float) -> tuple[float, float]:
         """Return (relative price fall, average shortfall) of a sale of base units."""
         p, tokens = self.params, quantity / self._scale(self.asset)
         if p.law == "linear":
