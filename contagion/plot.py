@@ -134,7 +134,7 @@ def _label_ends(axes: Any, labels: list[tuple[float, str, str]], x: float) -> No
 
 
 def _spread(heights: list[float], gap: float) -> list[float]:
-    """Return ascending heights moved as little as keeps them a gap apart, most of them evenly to both sides.
+    """Return ascending heights moved apart by a gap, evenly to both sides, but within 0.02 and 1.
 
     >>> _spread([0.5, 0.5, 0.9], 0.1)
     [0.45, 0.55, 0.9]
@@ -145,6 +145,8 @@ def _spread(heights: list[float], gap: float) -> list[float]:
             if missing > 1e-9:
                 heights[low] -= missing / 2
                 heights[low + 1] += missing / 2
+        if heights:
+            heights[0], heights[-1] = max(heights[0], 0.02), min(heights[-1], 1.0)
     return [round(height, 6) for height in heights]
 
 

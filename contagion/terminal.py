@@ -184,7 +184,7 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
 
 
 def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    moved = {name: row for name, row in prices.items() if row["low"] < row["first"] or row["last"] != row["first"]}
+    moved = {name: row for name, row in prices.items() if _moved(row)}
     if not moved:
         return Text("no price moved")
     rows = sorted(moved.items(), key=lambda item: -item[1]["drawdown"])
@@ -199,8 +199,13 @@ def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:
             Text(f"{row['drawdown']:.1%}", style="red" if row["drawdown"] > 0.1 else ""),
         )  # fmt: skip
     left = [f"{len(rows) - _ROWS - 2} more moved"] * (len(rows) > _ROWS + 2)
-    left += [f"{len(prices) - len(rows)} did not move"] * (len(prices) > len(rows))
+    left += [f"{len(prices) - len(rows)} hardly moved"] * (len(prices) > len(rows))
     return Group(table, Text(", ".join(left), style="dim")) if left else table
+
+
+def _moved(row: Mapping[str, float]) -> bool:
+    """Return whether a price ever differed from its first by what a table shows, 0.05%."""
+    return max(row["drawdown"], abs(row["last"] / row["first"] - 1.0)) >= 0.0005
 
 
 def price(value: float) -> str:

@@ -17,14 +17,16 @@ from tests.random_worlds import random_graph
 
 
 def fuzz(seed: int) -> Run:
-    """Check a random world's run and its twins, one of them with ties in random order; return the base run."""
+    """Check a random world's run and its twins; return the base run."""
     graph = knocked_out(seed)
     run = checked_run(graph, "base")
     control = checked_run(graph, "control")
     assert no_failures(control), f"something fails without a shock: {control.facts['failures_by_kind']}"
     checked_run(graph, "frozen")
-    checked_run(graph, "base", shuffle_ties=True)
-    checked_run(graph, "rounds", transform=synchronous)
+    if seed % 2:
+        checked_run(graph, "base", shuffle_ties=True)
+    else:
+        checked_run(graph, "rounds", transform=synchronous)
     return run
 
 

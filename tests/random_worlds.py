@@ -166,9 +166,9 @@ def _add_issuers(draft: Draft) -> None:
             name = draft.node(
                 f"{asset}-issuer", "stablecoin_issuer", asset=asset, payout="usd",
                 delay=draft.duration(600), capacity=draft.wealth(), fee=draft.rng.choice([0, 0.001, 0.01]),
-                balances={"usd": draft.wealth()},
+                balances={"usd": draft.wealth()}, marks=draft.rng.choice([{}, {asset: asset}]),
             )  # fmt: skip
-            if draft.chance(0.5):
+            if draft.chance(0.6):
                 draft.nodes[asset]["issuer"] = name
 
 

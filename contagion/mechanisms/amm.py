@@ -24,7 +24,7 @@ from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_SCALE, to_ppm
+from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
 
 _BAND = 20_000
 _DEPTH_STEP = 1_000
@@ -193,16 +193,19 @@ class Amm:
         return amm.stableswap_price(i, j, balances, self.params.amplification, PRICE_SCALE)
 
     def _price(self, asset: int) -> int:
+        """Return the price that the reserves make, kept within what can be counted."""
         reserves, numeraire = self.sim.ledger.balances[self.node], self._assets[-1]
         i, j = self._index[asset], len(self._assets) - 1
         if self.params.curve == "constant_product":
             scale = self._ones[i] * self._quote.price
-            return reserves[numeraire] * scale // (reserves[asset] * self._ones[j])
-        try:
-            spot = self._spot(i, j, self._normal())
-        except ArithmeticError:
-            return self.feeds[asset].mark.price
-        return spot * self._quote.price * self._rates[i] // (PRICE_SCALE * self._rates[j])
+            price = reserves[numeraire] * scale // (reserves[asset] * self._ones[j])
+        else:
+            try:
+                spot = self._spot(i, j, self._normal())
+            except ArithmeticError:
+                return self.feeds[asset].mark.price
+            price = spot * self._quote.price * self._rates[i] // (PRICE_SCALE * self._rates[j])
+        return min(max(price, 1), SUPPLY_LIMIT - 1)
 
     def _per_unit(self, sold: int, quantity: int, bought: int, received: int) -> int:
         if not quantity:

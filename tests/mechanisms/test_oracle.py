@@ -131,8 +131,6 @@ def test_without_a_heartbeat_a_small_move_is_never_told() -> None:
 
 
 def test_latency_lies_between_the_reading_and_the_answer_which_is_the_price_at_the_reading() -> None:
-    sim = ran(MINUTE, ("10s", 10), ("12s", 10), latency="1s", **{"deviation": 0})
-    assert [at for at, _ in told(sim)] == [11, 13]
     graph = oracle_graph([("10s", 10), ("12s", 10)])
     graph.nodes["oracle"]["latency"] = "5s"
     late = build(graph)
@@ -178,7 +176,7 @@ def test_a_stale_reading_is_never_published_after_a_fresher_one(
     found = [number for _, number in quotes(sim, "oracle")]
     assert found == sorted(found, reverse=True), "sales only lower the price"
     if heartbeat != "0s" or not deviation:
-        assert mark(sim, "oracle", "eth") * 2 // 2 == (mark(sim, "one", "eth") + mark(sim, "two", "eth")) // 2
+        assert mark(sim, "oracle", "eth") == (mark(sim, "one", "eth") + mark(sim, "two", "eth")) // 2
 
 
 def test_a_cap_bounds_the_answer_from_above() -> None:
