@@ -130,7 +130,7 @@ class Amm:
             value=received,
         )
         for asset, feed in self.feeds.items():
-            price = self._price(asset)
+            price = self._countable(asset)
             feed.move(price, event, channel, self._depth_at(asset, price))
         return Trade(event, received)
 
@@ -164,7 +164,7 @@ class Amm:
                 before, self._quote = self._quote, tick.mark
                 event = sim.record("quote", self.node, cause=cause, asset=tick.asset, price=tick.mark.price)
                 for asset, feed in self.feeds.items():
-                    price = self._price(asset)
+                    price = self._countable(asset)
                     feed.follow(price, event, [(before, tick.mark, PPM)])
 
     def _invariant(self) -> int:
@@ -193,26 +193,27 @@ class Amm:
         return amm.stableswap_price(i, j, balances, self.params.amplification, PRICE_SCALE)
 
     def _price(self, asset: int) -> int:
-        """Return the price that the reserves make, kept within what can be counted."""
         reserves, numeraire = self.sim.ledger.balances[self.node], self._assets[-1]
         i, j = self._index[asset], len(self._assets) - 1
         if self.params.curve == "constant_product":
             scale = self._ones[i] * self._quote.price
-            price = reserves[numeraire] * scale // (reserves[asset] * self._ones[j])
-        else:
-            try:
-                spot = self._spot(i, j, self._normal())
-            except ArithmeticError:
-                return self.feeds[asset].mark.price
-            price = spot * self._quote.price * self._rates[i] // (PRICE_SCALE * self._rates[j])
-        return min(max(price, 1), SUPPLY_LIMIT - 1)
+            return reserves[numeraire] * scale // (reserves[asset] * self._ones[j])
+        try:
+            spot = self._spot(i, j, self._normal())
+        except ArithmeticError:
+            return self.feeds[asset].mark.price
+        return spot * self._quote.price * self._rates[i] // (PRICE_SCALE * self._rates[j])
+
+    def _countable(self, asset: int) -> int:
+        """Return the price, or the nearest one that a log can hold."""
+        return min(max(self._price(asset), 1), SUPPLY_LIMIT - 1)
 
     def _per_unit(self, sold: int, quantity: int, bought: int, received: int) -> int:
         if not quantity:
             return 0
         price = self._quote.price if bought == self._assets[-1] else self.feeds[bought].mark.price
         scale = self._ones[self._index[sold]] * price
-        return received * scale // (quantity * self._ones[self._index[bought]])
+        return min(received * scale // (quantity * self._ones[self._index[bought]]), SUPPLY_LIMIT - 1)
 
     def _depth_at(self, asset: int, price: int) -> tuple[int, int]:
         quoted, depth = self._depths.get(asset, (0, (0, 0)))

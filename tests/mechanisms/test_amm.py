@@ -206,7 +206,7 @@ curves = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(curves, st.floats(0.02, 0.999), st.sampled_from([(6, 6), (9, 6), (6, 12)]), st.floats(0.3, 3))
 def test_a_sale_to_a_price_gets_there(
     curve: dict[str, Any], ratio: float, decimals: tuple[int, int], tilt: float
@@ -235,7 +235,7 @@ def test_two_per_cent_depth_is_what_moves_the_price_by_two_per_cent(curve: dict[
 trades = st.lists(st.tuples(st.booleans(), st.floats(1e-9, 2)), min_size=1, max_size=25)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(trades, st.sampled_from([0, 30, 3_000]), st.integers(10**4, 10**12), st.integers(10**4, 10**12))
 def test_a_constant_product_pool_does_what_exact_arithmetic_does(
     sequence: list[tuple[bool, float]], fee_ppm: int, x: int, y: int
@@ -257,7 +257,7 @@ def test_a_constant_product_pool_does_what_exact_arithmetic_does(
         assert held(sim, "pool", sold) * held(sim, "pool", bought) >= x * y
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(trades, curves, st.sampled_from(["0", "0.0004", "0.003"]))
 def test_no_sequence_of_trades_lowers_the_invariant(
     sequence: list[tuple[bool, float]], curve: dict[str, Any], fee: str
@@ -287,7 +287,7 @@ def invariant(sim: Any) -> int:
     return low
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(curves, st.floats(1e-6, 5), st.booleans(), st.sampled_from(["0", "0.0004"]), st.floats(0.2, 5))
 def test_there_and_back_again_never_pays(
     curve: dict[str, Any], share: float, from_a: bool, fee: str, tilt: float
