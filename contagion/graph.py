@@ -116,6 +116,9 @@ ROLES: Mapping[str, Role] = {
     "funds": Role(frozenset({"exchange"}), BORROWERS, EdgeParams, "shortfall socialisation"),
 }
 
+AT_ONCE = ("holds", "borrows")
+"""Roles along which nothing has to travel: they state balances."""
+
 NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "path")
 """Node attributes that belong to the graph; all others are parameters of the mechanism."""
 
@@ -308,6 +311,9 @@ def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[
     if role is None:
         return [Finding((*path, "role"), f"no role {short(what)}{closest(str(what)[:200], ROLES)}")]
     findings = []
+    if data["role"] in AT_ONCE and data.get("latency") not in (None, 0, "0s"):
+        what = f"a {data['role']} edge states a balance, which takes no time: leave its latency out"
+        findings.append(Finding((*path, "latency"), what))
     for end, name, kinds in (("from", source, role.sources), ("to", target, role.targets)):
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:

@@ -62,7 +62,7 @@ def modules(root: Path = ROOT) -> dict[str, str]:
 
 def top(name: str) -> str:
     """Return the top-level part of a module of the package, such as ``'mechanisms'``."""
-    return (name.split(".") + ["__init__"])[1]
+    return [*name.split("."), "__init__"][1]
 
 
 def imports(source: str, package: str = "") -> set[str]:

@@ -20,7 +20,7 @@ def bank_graph(
     usd: dict[str, Any] | None = None,
     **lender: Any,
 ) -> nx.MultiDiGraph:
-    """Return a dollar, an ether, their lender, borrowers (ether pledged, dollars owed) and a rich liquidator's purse."""
+    """Return a dollar, an ether, their lender, borrowers (ether pledged, dollars owed) and a full purse."""
     nodes: dict[str, dict[str, Any]] = {
         "usd": {"kind": "asset", "decimals": 6},
         "eth": {"kind": "asset", "decimals": 9, "price": price},

@@ -85,7 +85,8 @@ def books(holders: list[str], assets: list[str], **facts: Any) -> Books:
     given = {
         "kinds": KINDS, "holders": holders, "holder_kinds": ["account"] * len(holders),
         "domains": ["defi"] * len(holders), "sectors": ["account"] * len(holders), "assets": assets,
-        "decimals": [0] * count, "underlying": [-1] * count, "issuers": [-1] * count, "creditors": [-1] * count, "feeds": assets,
+        "decimals": [0] * count, "underlying": [-1] * count, "issuers": [-1] * count,
+        "creditors": [-1] * count, "feeds": assets,
         "marks": [list(range(count)) for _ in holders], "world": 0, "opening": 1, "currency": "USD",
         "currency_decimals": 6,
     }  # fmt: skip

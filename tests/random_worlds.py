@@ -10,7 +10,7 @@ from typing import Any
 
 import networkx as nx
 
-from contagion.graph import build
+from contagion.graph import AT_ONCE, build
 
 HOUR_US = 3_600_000_000
 WEALTH = 3e6
@@ -61,7 +61,10 @@ class Draft:
         return name
 
     def edge(self, role: str, source: str, target: str, **facts: Any) -> None:
-        self.edges.append({"role": role, "from": source, "to": target, "latency": self.duration(20), **facts})
+        latency = self.duration(20)
+        if role in AT_ONCE:
+            latency = "0s"
+        self.edges.append({"role": role, "from": source, "to": target, "latency": latency, **facts})
 
 
 def random_graph(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:

@@ -65,7 +65,7 @@ GOOD: list[tuple[str, str, str]] = [
     ("check_floors", "contagion.metrics.summary", "from contagion.metrics.losses import losses"),
     ("check_floors", "contagion", "import contagion.cli"),
     ("check_analysis", "contagion.metrics.losses", "from contagion.log import Channel"),
-    ("check_mechanisms", "contagion.mechanisms.lending_protocol", "from contagion.mechanisms.lending_protocol.x import y"),
+    ("check_mechanisms", "contagion.mechanisms.bank", "from contagion.mechanisms.bank.capital import ratio"),
     ("check_finance", "contagion.finance.amm", "from contagion.units import PPM\nimport scipy.optimize"),
     ("check_third_party", "contagion.mechanisms.amm", "import math, numpy.random, simpy, pydantic"),
     ("check_effects", "contagion.cli", "print(1)"),

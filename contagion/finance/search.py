@@ -1,8 +1,8 @@
-"""The largest value of a concave function over a range of integers, such as a profit over trade sizes."""
+"""Sizes of trades that SciPy finds: the most profitable one, and the one that moves a price to a goal."""
 
 from collections.abc import Callable
 
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 
 def best_size(profit: Callable[[int], int], budget: int) -> int:
@@ -23,3 +23,23 @@ def best_size(profit: Callable[[int], int], budget: int) -> int:
         options={"xatol": max(budget * 1e-5, 0.5)},
     )  # fmt: skip
     return max(range(max(round(found.x) - 1, 0), min(round(found.x) + 2, budget + 1)), key=profit)
+
+
+def size_to_reach(price: Callable[[int], int], goal: int, first: int) -> int:
+    """Return the size at which a price that falls with it reaches a goal.
+
+    `price` of a size, `first` a size to begin with; doubled until the goal lies below, then Brent's method.
+
+    >>> size_to_reach(lambda size: 1_000_000 // (1 + size), 1_000, 4)
+    999
+    """
+
+    def above(size: float) -> float:
+        return float(price(round(size)) - goal)
+
+    low, high = 0.0, float(max(first, 1))  # as Brent's method will see it, for a price may have gaps
+    while above(high) > 0:
+        low, high = high, high * 2
+    if above(low) <= 0:
+        return round(low)
+    return round(brentq(above, low, high, xtol=0.5, rtol=1e-12))

@@ -18,6 +18,7 @@ from pydantic import Field
 from contagion.errors import Misfit
 from contagion.finance import amm
 from contagion.finance.branching import first_mark
+from contagion.finance.search import size_to_reach
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import AssetName, Positive, Share
@@ -142,14 +143,10 @@ class Amm:
         if self.params.curve == "constant_product":
             return amm.sale_to_price(reserves[sold], reserves[other], ratio_ppm)
         i, j = self._index[sold], self._index[other]
-        low, high = 0, self._normal()[i] // 1_000
-        goal = self._spot(i, j, self._normal()) * ratio_ppm
-        while self._spot_after(i, j, high) * PPM > goal:
-            low, high = high, high * 2
-        while high - low > max(low // 10_000, 1):
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._spot_after(i, j, middle) * PPM > goal else (low, middle)
-        return high // self._multipliers[i]
+        balances = self._normal()
+        goal = self._spot(i, j, balances) * ratio_ppm // PPM
+        size = size_to_reach(lambda sold: self._spot_after(i, j, sold), goal, balances[i] // 1_000)
+        return -(-size // self._multipliers[i])
 
     def _numeraire_links(self) -> bool:
         numeraire = self.params.assets[-1]

@@ -32,6 +32,7 @@ from contagion.ports import (
     Offer,
     Position,
     Process,
+    Seizure,
     Tick,
     Venue,
 )
@@ -63,6 +64,7 @@ class Liquidator:
         self._grumbled: set[tuple[int, Position]] = set()
         self._lenders: dict[int, Lender] = {}
         self._known_routes: dict[tuple[int, int], list[Route]] = {}
+        self._refused_terms: dict[tuple[int, Position], tuple[object, ...]] = {}
         self._last_tick = 0
 
     def open(self) -> None:
@@ -74,6 +76,7 @@ class Liquidator:
             link.peer.calls.reach(self._inbox, link.latency_us)
         sim.subscribe(self.node, inbox=self._inbox)
         self._venues: list[Venue] = sim.peers(self.node, VENUES)
+        self._latencies = {link.peer.node: link.latency_us for link in sim.links(self.node, VENUES)}
         self._issuers: list[Issuer] = sim.peers(self.node, ISSUERS)
 
     def processes(self) -> Iterable[Process]:
@@ -102,11 +105,14 @@ class Liquidator:
         """Liquidate a position until it is healthy, gone or not worth it."""
         key = (lender.node, position)
         while offer := lender.offer(position):
+            if self._refused_terms.get(key) == (terms := self._terms(offer)):
+                return
             try:
                 done = self._liquidate(lender, position, offer, call)
             except Refused:
                 done = False
             if not done:
+                self._refused_terms[key] = terms
                 if key not in self._grumbled:
                     self._grumbled.add(key)
                     self.sim.record(
@@ -116,7 +122,17 @@ class Liquidator:
                     break
                 return
         self._known.pop(key, None)
+        self._refused_terms.pop(key, None)
         self._grumbled.discard(key)
+
+    def _terms(self, offer: Offer) -> tuple[object, ...]:
+        """Return all that a plan depends on: while it is the same, so is the plan."""
+        marks = tuple(feed.mark.event for venue in self._venues_for(offer) for feed in venue.feeds.values())
+        rooms = tuple(issuer.room() for issuer in self._issuers if issuer.asset == offer.collateral)
+        return offer, self.sim.ledger.balances[self.node][offer.debt], marks, rooms
+
+    def _venues_for(self, offer: Offer) -> list[Venue]:
+        return [step.venue for route in self._routes(offer.collateral, offer.debt) for step in route]
 
     def _hopeless(self, offer: Offer) -> bool:
         """Return whether even the bonus on the whole debt would not pay, whatever markets do."""
@@ -133,14 +149,26 @@ class Liquidator:
         if size <= 0:
             return False
         seizure = lender.liquidate(position, offer, size, self.node, cause=call)
-        if self._last_tick > call:
+        if (lender.node, position) in self._grumbled and self._last_tick > call:
             self.sim.contribute(seizure.event, self._last_tick)
         self._pay_gas(offer, seizure.event)
         if not isinstance(way, tuple):
             way.redeem(self.node, seizure.received, cause=seizure.event)
+        elif latency_us := max((self._latencies[step.venue.node] for step in way), default=0):
+            self.sim.start(self._sell_later(offer, seizure, latency_us))
         elif way:
-            trade_route(way, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION)
+            self._sell(way, seizure)
         return True
+
+    def _sell(self, route: Route, seizure: Seizure) -> None:
+        trade_route(route, self.node, seizure.received, cause=seizure.event, channel=Channel.LENDING_LIQUIDATION)
+
+    def _sell_later(self, offer: Offer, seizure: Seizure, latency_us: int) -> Process:
+        """Sell what was seized when the order has reached the markets, over what is then the best route."""
+        yield self.sim.env.timeout(latency_us)
+        _, route = best_route(self._routes(offer.collateral, offer.debt), seizure.received)
+        if route:
+            self._sell(route, seizure)
 
     def _plan(self, offer: Offer, budget: int) -> tuple[int, Way]:
         """Return the repayment that pays most and where to sell for it; a repayment of 0 when nothing pays.
@@ -215,6 +243,7 @@ class Liquidator:
             self.sim.transact(
                 "gas", self.node, (self.node, asset, -gas), (self.sim.world, asset, gas), cause=cause,
                 channel=Channel.FEE, asset=asset, quantity=gas,
+                value=gas * offer.debt_unit * 10**self.sim.currency_decimals // 10**VALUE_DECIMALS,
             )  # fmt: skip
 
 

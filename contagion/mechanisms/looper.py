@@ -161,10 +161,12 @@ class Looper:
         self._opened = {(feed.market, feed.asset): feed.mark for feed in feeds}
         assert self._lender is not None and self.params.unwind_below is not None
         floor = float(self.params.unwind_below)
+        orders = (link.latency_us for link in sim.links(self.node, VENUES))
+        delay = self.params.latency + max(orders, default=0)
         while True:
             yield inbox.wait()
-            if self.params.latency:
-                yield sim.pause(self.params.latency)
+            if delay:
+                yield sim.pause(delay)
             low: Message | None = None  # the first answer since which health has been below the floor
             health = inf
             for message in inbox.take():

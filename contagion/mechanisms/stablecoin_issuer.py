@@ -1,9 +1,9 @@
 """Who issues a stablecoin and takes it back at par: fee, capacity, settlement delay, finite backing.
 
 Only holders at the end of a `redeems` edge may redeem. The token leaves the holder at once for a claim on the
-issuer, and the claim is paid after `delay` from the backing that the issuer holds; what cannot be paid waits
-and is logged as a redemption gate (a `blocked-withdrawal` of the issuer). Requests beyond `capacity` within
-an hour are refused.
+issuer, which is paid after `delay` and that edge's latency from the backing that the issuer holds; what cannot
+be paid waits and is logged as a redemption gate (a `blocked-withdrawal` of the issuer). Requests beyond
+`capacity` within an hour are refused.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from contagion.ledger import Asset, Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, Share
 from contagion.params import Params as Parameters
-from contagion.ports import Feed, Mechanism, Process
+from contagion.ports import REDEEMERS, Feed, Mechanism, Process
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, to_ppm
 
@@ -68,6 +68,8 @@ class StablecoinIssuer:
     def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
         """Take tokens for a claim and return the event; Refused beyond the capacity or the holding."""
         sim, pays = self.sim, self.payment(quantity)
+        if holder not in (peer.node for peer in sim.peers(self.node, REDEEMERS)):
+            raise Refused(f"{sim.network.names[holder]} may not redeem with {sim.network.names[self.node]}")
         if not 0 < quantity <= self.room():
             raise Refused(f"{sim.network.names[self.node]} redeems no more within this hour")
         event = sim.transact(
@@ -82,8 +84,9 @@ class StablecoinIssuer:
 
     def _settle(self, holder: int, amount: int, cause: int) -> Process:
         sim, gated = self.sim, False
+        transfer = max(link.latency_us for link in sim.links(self.node, REDEEMERS) if link.peer.node == holder)
         while amount:
-            yield sim.pause(self.params.delay)
+            yield sim.pause(self.params.delay + transfer)
             pays = min(amount, sim.ledger.balances[self.node][self.payout])
             if pays:
                 cause = sim.transact(

@@ -135,7 +135,7 @@ def _totals(lost: Losses, events: Any, books: Any, unit: float) -> dict[str, Any
         "endogenous": None,
         "amplification": None,
         "unfunded": None,
-        "deadweight": _sum_of(events, books.kinds, "gas", "quantity", books.decimals, books.currency_decimals) * unit,
+        "deadweight": _sum_of(events, books.kinds, "gas") * unit,
         "terms": lost.terms,
         "identity_error": lost.error(),
     }
@@ -198,14 +198,8 @@ def _by_kind(events: Any, kinds: list[str]) -> dict[str, int]:
     return {kind: count for kind, count in counts.items() if count}
 
 
-def _sum_of(
-    events: Any, kinds: list[str], kind: str, column: str = "value", decimals: Any = None, currency: int = 0
-) -> float:
-    chosen = np.flatnonzero(_kind(events, kinds, kind))
-    if decimals is None:
-        return float(events[column][chosen].sum())
-    units = [10.0 ** (currency - decimals[asset]) for asset in events["asset"][chosen].tolist()]
-    return float(np.dot(events[column][chosen], units)) if units else 0.0
+def _sum_of(events: Any, kinds: list[str], kind: str) -> float:
+    return float(events["value"][_kind(events, kinds, kind)].sum())
 
 
 def _kind(events: Any, kinds: list[str], kind: str) -> NDArray[np.bool_]:

@@ -15,7 +15,8 @@ from contagion.assembly import build
 from contagion.ledger import Refused
 from contagion.simulation import Simulation
 from contagion.units import PRICE_SCALE
-from tests.sight import give, mark, node, position, reprice, settle
+from tests.bank import bank
+from tests.sight import give, held, mark, node, position, reprice, settle
 from tests.worlds import edge, graph_of
 
 DECIMALS = {"usd": 6, "eth": 9, "wbtc": 8}
@@ -192,6 +193,34 @@ def done(verb: Any) -> bool:
     except Refused:
         return False
     return True
+
+
+tiny = st.lists(
+    st.tuples(st.sampled_from(["supply", "withdraw", "borrow", "repay"]), st.integers(1, 50), st.integers(0, 10**7)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(tiny, st.floats(0, 3), st.floats(0, 1))
+def test_rounding_never_costs_the_lender_a_unit(sequence: list[Any], rate: float, factor: float) -> None:
+    sim = bank({"ann": (1_000, 50_000)}, usd={"base_rate": round(rate, 6), "reserve_factor": round(factor, 6)})
+    lender, usd = node(sim, "lender"), sim.assets["usd"]
+    give(sim, "ann", "usd", 10**6)
+    give(sim, "supplier", "usd", 10**6)
+
+    def equity() -> int:
+        owed, owes = (held(sim, "lender", f"lender/usd/{claim}") for claim in ("debt", "supply"))
+        return int(lender.available(usd) + lender.reserves[usd].indebted(owed) - lender.reserves[usd].supplied(-owes))
+
+    for verb, amount, seconds in sequence:
+        settle(sim, seconds)
+        who = position(sim, "ann" if verb in ("borrow", "repay") else "supplier")
+        lender.debt_of(who, usd)  # brings interest to the present
+        before = equity()
+        done(lambda v=verb, w=who, a=amount: getattr(lender, v)(w, usd, a, cause=0))
+        assert equity() >= before
 
 
 @settings(max_examples=80, deadline=None)

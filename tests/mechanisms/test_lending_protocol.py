@@ -1,5 +1,6 @@
 """What the lender does: who is healthy, what a liquidation takes, who bears the loss, and who has to wait."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -171,7 +172,7 @@ def test_above_the_toxic_frontier_each_partial_liquidation_raises_the_loan_to_va
         ratios.append(dollars(debt, 6, PRICE_SCALE) / dollars(pledge, 9, price(72)))
         liquidate(sim, min(5_000 * USD, offer(sim).largest) if debt > 6_000 * USD else debt)
     assert ratios[0] > rules.toxic_frontier(0.05) and len(ratios) > 10
-    assert all(after > before for before, after in zip(ratios, ratios[1:], strict=False))
+    assert all(after > before for before, after in pairwise(ratios))
     assert sum(row.quantity for row in rows(sim, "bad-debt")) / USD == pytest.approx(
         rules.exhausted_bad_debt(72_000, 70_000, 0.05), abs=1e-4
     )

@@ -53,6 +53,7 @@ class LendingProtocol(Positions):
         self._inbox = sim.inbox()
         self._cohorts: list[Cohort] = []
         self._pairs: dict[int, tuple[int, int]] = {}
+        self._notice_us: dict[int, int] = {}
         self._plain: list[Position] = []
         self._breached: dict[Position, int] = {}
         self._called: set[Position] = set()
@@ -80,8 +81,9 @@ class LendingProtocol(Positions):
     def processes(self) -> Iterable[Process]:
         """Return the check of health; refuse to start with anybody in breach."""
         sim = self.sim
-        for peer in sim.peers(self.node, BORROWERS):
-            self._add_cohorts(peer.node)
+        for link in sim.links(self.node, BORROWERS):
+            self._notice_us[link.peer.node] = link.latency_us
+            self._add_cohorts(link.peer.node)
         for position in self._in_breach(set(self.reserves)):
             who = sim.network.names[position.holder]
             raise Misfit(
@@ -196,15 +198,24 @@ class LendingProtocol(Positions):
             self.calls.fire(cause, (self.node, []))
 
     def _call(self) -> None:
-        causes: dict[int, list[Position]] = defaultdict(list)
+        """Log a call per cause; whom an edge tells late can be liquidated that much later."""
+        causes: dict[tuple[int, int], list[Position]] = defaultdict(list)
         for position, cause in self._breached.items():
             if position not in self._called:
-                causes[cause].append(position)
-        for cause, positions in sorted(causes.items()):
+                causes[cause, self._notice_us[position.holder]].append(position)
+        for (cause, notice_us), positions in sorted(causes.items()):
             positions.sort(key=lambda position: (self.health(position), position))
             event = self.sim.record("call", self.node, cause=cause, market=self.node, quantity=len(positions))
             self._called.update(positions)
-            self.calls.fire(event, (self.node, [Call(position, event) for position in positions]))
+            calls = [Call(position, event) for position in positions]
+            if notice_us:
+                self.sim.start(self._call_later(calls, event, notice_us))
+            else:
+                self.calls.fire(event, (self.node, calls))
+
+    def _call_later(self, calls: list[Call], event: int, notice_us: int) -> Process:
+        yield self.sim.env.timeout(notice_us)
+        self.calls.fire(event, (self.node, calls))
 
     def _in_breach(self, assets: set[int]) -> dict[Position, None]:
         """Return the positions in breach that hold or owe one of the assets, plain holders first."""
