@@ -200,14 +200,17 @@ class Liquidator:
         return [(self._profit(offer, way, s), s, way) for s in self._clear_of_dust(offer, size, budget)]
 
     def _clear_of_dust(self, offer: Offer, size: int, budget: int) -> list[int]:
-        """Return the sizes nearest to one that leave the protocol's minimum or nothing: itself, less, all."""
+        """Return the sizes nearest to one that leave the protocol's minimum or nothing: itself, less, all.
+
+        Less than a hundredth of the wanted size is no liquidation but a crumb, and left out.
+        """
         if not 0 < self._rest(offer, size) < offer.smallest_rest:
             return [size] * (size > 0)
         debt = offer.owed + -offer.smallest_rest // offer.debt_unit
         collateral = offer.deposited + -offer.smallest_rest // offer.collateral_unit
         seizable = collateral * offer.collateral_unit * PPM // (offer.debt_unit * (PPM + offer.bonus_ppm))
         less, everything = min(debt, seizable), [budget] * (self._rest(offer, budget) == 0)
-        return [less] * (0 < less < size) + everything
+        return [less] * (size < 100 * less < 100 * size) + everything
 
     def _rest(self, offer: Offer, repay: int) -> int:
         """Return the value of the lesser side that a repayment leaves."""
