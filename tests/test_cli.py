@@ -345,7 +345,8 @@ def test_the_graph_may_go_into_a_file() -> None:
 def test_an_interrupted_run_says_so_and_how_to_run_again(here: Path) -> None:
     long = ["-s", "horizon=400d", "-s", "nodes.oracle.heartbeat=1s", "-s", "nodes.eth.yield_rate=0.01"]
     process = in_process("run", "cascade.toml", "-o", "out", *long, "--quiet")
-    while not (here / "out" / "manifest.json").exists() and process.poll() is None:
+    written = here / "out" / "manifest.json"
+    while not (written.exists() and written.stat().st_size) and process.poll() is None:
         time.sleep(0.02)
     assert manifest("out")["status"] == "running"
     process.send_signal(signal.SIGINT)

@@ -42,4 +42,5 @@ def size_to_reach(price: Callable[[int], int], goal: int, first: int) -> int:
         low, high = high, high * 2
     if above(low) <= 0:
         return round(low)
-    return round(brentq(above, low, high, xtol=0.5, rtol=1e-12))
+    root: float = brentq(above, low, high, xtol=0.5, rtol=1e-12)
+    return round(root)

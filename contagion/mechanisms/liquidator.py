@@ -9,6 +9,7 @@ edge). Gas is kept back from its capital. A size whose rest the protocol would r
 nearest ones that leave enough or nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
@@ -65,6 +66,7 @@ class Liquidator:
         self._lenders: dict[int, Lender] = {}
         self._known_routes: dict[tuple[int, int], list[Route]] = {}
         self._refused_terms: dict[tuple[int, Position], tuple[object, ...]] = {}
+        self._under_way: defaultdict[int, int] = defaultdict(int)
         self._last_tick = 0
 
     def open(self) -> None:
@@ -129,7 +131,7 @@ class Liquidator:
         """Return all that a plan depends on: while it is the same, so is the plan."""
         marks = tuple(feed.mark.event for venue in self._venues_for(offer) for feed in venue.feeds.values())
         rooms = tuple(issuer.room() for issuer in self._issuers if issuer.asset == offer.collateral)
-        return offer, self.sim.ledger.balances[self.node][offer.debt], marks, rooms
+        return offer, self.sim.ledger.balances[self.node][offer.debt], self._under_way[offer.collateral], marks, rooms
 
     def _venues_for(self, offer: Offer) -> list[Venue]:
         return [step.venue for route in self._routes(offer.collateral, offer.debt) for step in route]
@@ -155,6 +157,7 @@ class Liquidator:
         if not isinstance(way, tuple):
             way.redeem(self.node, seizure.received, cause=seizure.event)
         elif latency_us := max((self._latencies[step.venue.node] for step in way), default=0):
+            self._under_way[offer.collateral] += seizure.received
             self.sim.start(self._sell_later(offer, seizure, latency_us))
         elif way:
             self._sell(way, seizure)
@@ -166,6 +169,7 @@ class Liquidator:
     def _sell_later(self, offer: Offer, seizure: Seizure, latency_us: int) -> Process:
         """Sell what was seized when the order has reached the markets, over what is then the best route."""
         yield self.sim.env.timeout(latency_us)
+        self._under_way[offer.collateral] -= seizure.received
         _, route = best_route(self._routes(offer.collateral, offer.debt), seizure.received)
         if route:
             self._sell(route, seizure)
@@ -227,9 +231,14 @@ class Liquidator:
         return deal.seized - deal.protocol_fee
 
     def _profit(self, offer: Offer, way: Way, repay: int) -> int:
-        """Return proceeds minus repayment minus gas, in base units of the debt asset."""
-        received = self._received(offer, repay)
-        proceeds = quote_route(way, received) if isinstance(way, tuple) else way.payment(received)
+        """Return proceeds minus repayment minus gas, in base units of the debt asset; what is under way sells first."""
+        received, ahead = self._received(offer, repay), self._under_way[offer.collateral]
+        if not isinstance(way, tuple):
+            proceeds = way.payment(received)
+        elif ahead:
+            proceeds = quote_route(way, ahead + received) - quote_route(way, ahead)
+        else:
+            proceeds = quote_route(way, received)
         return proceeds - repay - self._in_debt_asset(offer, self.params.gas)
 
     def _in_debt_asset(self, offer: Offer, value: Decimal) -> int:

@@ -210,6 +210,20 @@ def test_it_comes_after_its_edge_and_its_own_latency() -> None:
     assert first.time_us - rows(sim, "call")[0].time_us == 2_500_000
 
 
+@pytest.mark.parametrize("depth", [1_000_000, 5_000, 200])
+def test_an_order_that_takes_time_makes_room_for_those_under_way(depth: int) -> None:
+    graph = keeper_graph({"pool": pool(depth, depth * 80.7)})
+    for source, _, data in graph.edges(data=True):
+        if data["role"] == "trades" and source == "keeper":
+            data["latency"] = "2s"
+    slow = started(graph)
+    reprice(slow, "eth", 80.7)
+    settle(slow, 30)
+    assert held(slow, "keeper", "usd") > 1_000_000 * USD and held(slow, "keeper", "eth") == 0
+    trade = rows(slow, "trade")[0]
+    assert trade.time_us - rows(slow, "liquidation")[0].time_us == 2_000_000
+
+
 def test_gas_is_paid_to_the_outside_and_caused_by_the_liquidation() -> None:
     sim = fallen(keeper_graph({"pool": DEEP}, keepers={"keeper": {"gas": 25}}))
     paid, taken = rows(sim, "gas"), rows(sim, "liquidation")
