@@ -270,7 +270,8 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         near = closest(name, (n for n, d in graph.nodes(data=True) if "kind" in d))
         ends = [(s, t, d) for s, t, d in graph.edges(data=True) if name in (s, t)]
         return [
-            Finding(_path(d, s, t), f"there is no node {name!r} at its {_end(name, s)} end{near}") for s, t, d in ends
+            Finding((*_path(d, s, t), "from" if name == s else "to"), f"there is no node {name!r}{near}")
+            for s, t, d in ends
         ] or [Finding(("nodes", name), "has no kind")]
     kind = data.get("kind")
     findings = []
@@ -296,10 +297,6 @@ def _check_marks(graph: nx.MultiDiGraph, path: Path, marks: Any) -> list[Finding
         for asset, feed in marks.items()
         if not isinstance(feed, str) or feed not in graph or graph.nodes[feed].get("kind") not in FEEDS
     ]
-
-
-def _end(name: str, source: Any) -> str:
-    return "'from'" if name == source else "'to'"
 
 
 def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[str, Any]) -> list[Finding]:

@@ -87,7 +87,7 @@ SINGLE = {
     "zero reserves": ("eth = 10_000, usd = 20_000_000", "eth = 0, usd = 20_000_000", "nodes.pool: the pool has no eth"),
     "unknown asset": ('assets = ["eth", "usd"]', 'assets = ["eth", "usdd"]', "did you mean 'usd'?"),
     "one asset": ('assets = ["eth", "usd"]', 'assets = ["eth"]', "nodes.pool.assets"),
-    "dangling end": ('to = "oracle"', 'to = "orakel"', "there is no node 'orakel' at its 'to' end"),
+    "dangling end": ('to = "oracle"', 'to = "orakel"', "edges[0].to: there is no node 'orakel'; did you mean 'oracle'"),
     "no end": ('from = "keeper"\n', "", "an edge needs 'from' and 'to'"),
     "end that is a number": ('from = "keeper"', "from = 3", "an edge needs 'from' and 'to'"),
     "end that is a list": ('from = "keeper"', "from = [[1]]", "an edge needs 'from' and 'to'"),
@@ -223,7 +223,7 @@ def test_every_problem_shows_at_once_in_the_order_of_the_lines() -> None:
     text = text.replace("threshold = 0.8", "threshold = 0.7")
     lines = refused(text)
     assert [line.split(": ")[1] for line in lines] == [
-        "horizon", "nodes.eth.decimalz", "nodes.lender.reserves.eth", "edges[0]", "shocks[0].kind",
+        "horizon", "nodes.eth.decimalz", "nodes.lender.reserves.eth", "edges[0].to", "shocks[0].kind",
     ]  # fmt: skip
     numbers = [int(line.split(":")[1]) for line in lines]
     assert numbers == sorted(numbers)
