@@ -186,8 +186,7 @@ def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None
     for edge in sim.network.edges:
         if edge.role == "holds":
             asset = sim.assets[sim.network.names[edge.source]]
-            issuers = sim.ledger.assets[asset].issuers - {sim.world}
-            payer = min(issuers, default=sim.world)
+            payer = sim.issuer(asset)
             amount = sim.units(asset, edge.attributes["quantity"])
             legs = ((payer, asset, -amount), (edge.target, asset, amount))
             try:
@@ -249,6 +248,9 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
         feeds=list(sim.feed_names),
         marks=_marks(sim, graph),
         world=sim.world,
+        outside=[
+            sim.network.ids[name] for name, data in sorted(graph.nodes(data=True)) if not data.get("perimeter", True)
+        ],
         opening=sim.opening,
         currency=graph.graph.get("currency", "USD"),
         currency_decimals=sim.currency_decimals,
@@ -256,7 +258,11 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
 
 
 def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> list[list[int]]:
-    """Return, per holder and asset, the feed by which the holder values it: its own, else the asset's market."""
+    """Return, per holder and asset, the feed by which the holder values it.
+
+    That is what its `marks` say; else, for a lender, the oracle it reads; for an issuer's own token, par (the
+    reference price); else the asset's market, and its reference price where it has none.
+    """
     by_node: dict[tuple[str, int], Feed] = {}
     for mechanism, node in zip(sim.mechanisms, sim.network.nodes, strict=True):
         for asset, feed in getattr(mechanism, "feeds", {}).items():
@@ -271,8 +277,13 @@ def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> list[list[int]]:
         feed = by_node.get((market, number)) or by_node[asset.name, number]
         default.append(feed.market)
     rows = []
-    for node in sim.network.nodes:
+    for number, node in enumerate(sim.network.nodes):
         row = list(default)
+        for asset, feed in getattr(sim.mechanisms[number], "reads", {}).items():
+            row[asset] = feed.market
+        for asset, facts in enumerate(sim.ledger.assets):
+            if asset not in claims and number in facts.issuers - {sim.world}:
+                row[asset] = by_node[facts.name, asset].market
         for name, market in graph.nodes[node.name].get("marks", {}).items():
             number = sim.assets[name]
             if (market, number) not in by_node:

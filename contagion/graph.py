@@ -119,7 +119,7 @@ ROLES: Mapping[str, Role] = {
 AT_ONCE = ("holds", "borrows")
 """Roles along which nothing has to travel: they state balances."""
 
-NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "path")
+NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "perimeter", "path")
 """Node attributes that belong to the graph; all others are parameters of the mechanism."""
 
 
@@ -281,6 +281,8 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
     if "balances" in data:
         findings.append(Finding((*path, "balances"), "balances map assets to tokens (in a graph: 'holds' edges)"))
+    if not isinstance(data.get("perimeter", True), bool):
+        findings.append(Finding((*path, "perimeter"), "true, or false for a holder whose losses are not counted"))
     if not isinstance(data.get("sector", ""), str):
         findings.append(Finding((*path, "sector"), "a sector is text"))
     return findings + _check_marks(graph, path, data.get("marks", {}))

@@ -339,6 +339,7 @@ class Issuer(Protocol):
     node: int
     asset: int
     payout: int
+    settled: Signal
 
     def room(self) -> int:
         """Return how much may still be redeemed in this hour."""

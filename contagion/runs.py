@@ -35,8 +35,8 @@ class Books:
     """Names and the facts that turn quantities into values.
 
     marks : per holder and asset, the feed (an index into `feeds`) by which the holder values it; underlying :
-    per asset, the asset that a claim is worth its own feed's multiple of, or -1; opening : events below this
-    id made the opening balances; opening_prices : per feed.
+    per asset, the asset that a claim is worth its own feed's multiple of, or -1; opening : events up to this
+    id made the opening balances; outside : holders beside the world whose losses do not count.
     """
 
     kinds: list[str]
@@ -52,6 +52,7 @@ class Books:
     feeds: list[str]
     marks: list[list[int]]
     world: int
+    outside: list[int]
     opening: int
     currency: str
     currency_decimals: int

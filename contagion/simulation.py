@@ -136,6 +136,10 @@ class Simulation:
         """Return the event of a mechanism's own delay having passed."""
         return self.env.timeout(0 if self.twin == "rounds" else delay_us)
 
+    def issuer(self, asset: int) -> int:
+        """Return who issues an asset: its issuer node, else the world."""
+        return min(self.ledger.assets[asset].issuers - {self.world}, default=self.world)
+
     def units(self, asset: int, quantity: Decimal) -> int:
         """Return a number of tokens in base units of an asset."""
         return to_units(quantity, self.ledger.assets[asset].decimals)

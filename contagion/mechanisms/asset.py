@@ -35,7 +35,6 @@ class Asset:
         yield_rate: Rate = Decimal(0)
         peg: Positive | None = None
         band: Share = Decimal("0.02")
-        beta: Rate = Decimal(1)
 
     opens = 0
     reacts: ClassVar[bool] = False

@@ -67,7 +67,7 @@ class Liquidator:
         self._known_routes: dict[tuple[int, int], list[Route]] = {}
         self._refused_terms: dict[tuple[int, Position], tuple[object, ...]] = {}
         self._under_way: defaultdict[int, int] = defaultdict(int)
-        self._last_tick = 0
+        self._ticks: dict[int, int] = {}
 
     def open(self) -> None:
         """Listen to lenders and markets and learn the routes."""
@@ -80,6 +80,8 @@ class Liquidator:
         self._venues: list[Venue] = sim.peers(self.node, VENUES)
         self._latencies = {link.peer.node: link.latency_us for link in sim.links(self.node, VENUES)}
         self._issuers: list[Issuer] = sim.peers(self.node, ISSUERS)
+        for issuer in self._issuers:
+            issuer.settled.reach(self._inbox)
 
     def processes(self) -> Iterable[Process]:
         """Return the watch over calls and prices."""
@@ -92,8 +94,8 @@ class Liquidator:
                 yield self.sim.pause(self.params.latency)
             for cause, content in self._inbox.take():
                 if isinstance(content, Tick):
-                    self._last_tick = cause
-                else:
+                    self._ticks[content.market] = cause
+                elif content is not None:
                     self._learn(content)
             for (lender, position), call in list(self._known.items()):
                 self._attempt(self._lenders[lender], position, call)
@@ -151,8 +153,10 @@ class Liquidator:
         if size <= 0:
             return False
         seizure = lender.liquidate(position, offer, size, self.node, cause=call)
-        if (lender.node, position) in self._grumbled and self._last_tick > call:
-            self.sim.contribute(seizure.event, self._last_tick)
+        if (lender.node, position) in self._grumbled and isinstance(way, tuple):
+            heard = [self._ticks.get(f.market, 0) for step in way for f in step.venue.feeds.values()]
+            if (latest := max(heard, default=0)) > call:
+                self.sim.contribute(seizure.event, latest)
         self._pay_gas(offer, seizure.event)
         if not isinstance(way, tuple):
             way.redeem(self.node, seizure.received, cause=seizure.event)

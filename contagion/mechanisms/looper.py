@@ -21,6 +21,7 @@ from contagion.errors import Misfit
 from contagion.finance.branching import Exposure
 from contagion.finance.lending import health_factor, repay_to_health
 from contagion.finance.leverage import carry
+from contagion.finance.search import best_size
 from contagion.ledger import Refused
 from contagion.log import CLOCK, Channel
 from contagion.params import AssetName, Duration, Positive, Rate, Share
@@ -32,9 +33,8 @@ from contagion.ports import (
     Message,
     Position,
     Process,
-    Tick,
 )  # fmt: skip
-from contagion.routes import best_route, find_routes, trade_route
+from contagion.routes import Route, best_route, find_routes, trade_route
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 
@@ -128,7 +128,7 @@ class Looper:
             deposited += last
 
     def _from_outside(self, asset: int, amount: int, paid: int | None = None, price: int = 0) -> None:
-        legs = [(self.sim.world, asset, -amount), (self.node, asset, amount)]
+        legs = [(self.sim.issuer(asset), asset, -amount), (self.node, asset, amount)]
         if paid is not None:
             legs += [(self.node, paid, -price), (self.sim.world, paid, price)]
         self.sim.transact("opening", self.node, *legs, cause=CLOCK, asset=asset, quantity=amount)
@@ -158,7 +158,8 @@ class Looper:
     def _watch(self) -> Process:
         sim, inbox = self.sim, self.sim.inbox()
         feeds = sim.subscribe(self.node, inbox=inbox)
-        self._opened = {(feed.market, feed.asset): feed.mark for feed in feeds}
+        self._opened = {feed.asset: feed.mark for feed in feeds}
+        self._marks = dict(self._opened)
         assert self._lender is not None and self.params.unwind_below is not None
         floor = float(self.params.unwind_below)
         orders = (link.latency_us for link in sim.links(self.node, VENUES))
@@ -171,10 +172,11 @@ class Looper:
             health = inf
             for message in inbox.take():
                 self._read[message.content.asset] = message.content.mark.price
+                self._marks[message.content.asset] = message.content.mark
                 health = self._health()
                 low = None if health >= floor else low or message
             if low is not None and health >= 1.0:
-                self._unwind(*low)
+                self._unwind(low.cause)
 
     def _health(self, sold: int = 0, repaid: int = 0, at_lender: bool = False) -> float:
         """Return the health after a sale and a repayment, at the answers read here or at the lender's prices."""
@@ -185,8 +187,8 @@ class Looper:
         weighted = self._value(deposited, self.collateral, read) * lender.threshold_ppm(self.collateral) / PPM
         return health_factor(weighted, self._value(owed, self.debt, read))
 
-    def _unwind(self, cause: int, tick: Tick) -> None:
-        """Sell collateral and repay, by flash loan, up to the target health."""
+    def _unwind(self, cause: int) -> None:
+        """Sell collateral and repay, by flash loan: up to the target health, or as far as a sale still heals."""
         sim, lender, read = self.sim, self._lender, self._read
         assert lender is not None
         deposited = lender.collateral_of(self.position, self.collateral)
@@ -196,24 +198,38 @@ class Looper:
         part = repay_to_health(*worth, threshold, 0.0, float(self.params.unwind_to)) / worth[1]
         sold = min(self._convert(int(owed * min(part, 1.0)), self.debt, self.collateral), deposited)
         routes = find_routes(sim.peers(self.node, VENUES), self.collateral, self.debt)
+        sold = best_size(lambda size: self._healing(routes, size), sold)
         proceeds, route = best_route(routes, sold)
         proceeds = min(proceeds, owed)
-        after = self._health(sold, proceeds)
-        released = min(after, self._health(sold, proceeds, at_lender=True)) > 1 + _HAIR
-        if not (proceeds and after > self._health() and released and lender.available(self.collateral) >= sold):
+        released = min(self._health(sold, proceeds), self._health(sold, proceeds, at_lender=True)) > 1 + _HAIR
+        healed = proceeds and self._health(sold, proceeds) > self._health()
+        if not (healed and released and lender.available(self.collateral) >= sold):
             sim.record("unwind-refused", self.node, cause=cause, asset=self.collateral, quantity=sold)
             return
-        opened = self._opened.get((tick.market, tick.asset), tick.mark)
-        side = -1.0 if tick.asset == self.debt else 1.0
         event = sim.record(
             "forced-unwind", self.node, cause=cause, asset=self.collateral, market=route[0].venue.node, quantity=sold,
-            channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=[Exposure(side, opened, tick.mark)],
+            channel=Channel.LOOP_UNWINDING, value=proceeds, exposures=self._exposures(deposited, owed),
         )  # fmt: skip
         self._flash(event, proceeds)
         event = lender.repay(self.position, self.debt, proceeds, cause=event)
         event = lender.withdraw(self.position, self.collateral, sold, cause=event)
         event, _ = trade_route(route, self.node, sold, cause=event, channel=Channel.LOOP_UNWINDING)
         self._flash(event, -proceeds)
+
+    def _healing(self, routes: list[Route], sold: int) -> int:
+        """Return the health after selling so much, times 10^12."""
+        proceeds, _ = best_route(routes, sold)
+        owed = self._lender.debt_of(self.position, self.debt) if self._lender else 0
+        return int(min(self._health(sold, min(proceeds, owed)), 1e6) * 1e12)
+
+    def _exposures(self, deposited: int, owed: int) -> list[Exposure]:
+        """Return collateral and debt with the marks at the opening and those read last."""
+        exposures = []
+        for asset, amount in ((self.collateral, deposited), (self.debt, -owed)):
+            if asset in self._marks:
+                quantity = amount / 10 ** self.sim.ledger.assets[asset].decimals
+                exposures.append(Exposure(quantity, self._opened[asset], self._marks[asset]))
+        return exposures
 
     def _flash(self, cause: int, amount: int) -> None:
         legs = ((self.sim.world, self.debt, -amount), (self.node, self.debt, amount))

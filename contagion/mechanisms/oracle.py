@@ -115,14 +115,19 @@ class Oracle:
     def _watch(self) -> Process:
         while True:
             yield self._inbox.wait()
+            first = None  # the change from which the reading has deviated until now
             for cause, tick in self._inbox.take():
                 self._now[tick.market], self._cause = tick.mark, cause
-                if not self.params.latency and self._deviates(reading := self._reading()):
+                if not self._deviates(reading := self._reading()):
+                    first = None
+                elif self.params.latency:
+                    first = cause if first is None else first
+                else:
                     self._tell(reading, cause)
-            if self.params.latency and self._deviates(reading := self._reading()):
-                last = self._cause
+            if first is not None:
+                reading = self._reading()
                 yield self.sim.pause(self.params.latency)
-                self._tell(reading, last)
+                self._tell(reading, first)
 
     def _beat(self) -> Process:
         while True:

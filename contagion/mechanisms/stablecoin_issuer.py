@@ -14,7 +14,7 @@ from contagion.ledger import Asset, Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, Share
 from contagion.params import Params as Parameters
-from contagion.ports import REDEEMERS, Feed, Mechanism, Process
+from contagion.ports import REDEEMERS, Feed, Mechanism, Process, Signal
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, to_ppm
 
@@ -42,6 +42,7 @@ class StablecoinIssuer:
         name, decimals = sim.network.names[node], sim.ledger.assets[self.payout].decimals
         self.claim = sim.add_asset(Asset(f"{name}/redemption", decimals, frozenset({node})))
         self.feeds: dict[int, Feed] = {}
+        self.settled = Signal(sim.env)
         self._requests: list[tuple[int, int]] = []
 
     def open(self) -> None:
@@ -95,6 +96,7 @@ class StablecoinIssuer:
                     (holder, self.claim, -pays), (self.node, self.claim, pays),
                     cause=cause, asset=self.payout, quantity=pays, value=pays,
                 )  # fmt: skip
+                self.settled.fire(cause)
             amount -= pays
             if amount and not gated:
                 gated = True

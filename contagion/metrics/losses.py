@@ -67,15 +67,13 @@ class Losses:
         return abs(self.net - math.fsum(self.terms.values())) / scale
 
 
-def losses(
-    postings: Columns, prices: Columns, balances: Columns, books: Any, events: int, outside: tuple[int, ...] = ()
-) -> Losses:
-    """Return the losses of a run; the perimeter is every holder but the world and those `outside`.
+def losses(postings: Columns, prices: Columns, balances: Columns, books: Any, events: int) -> Losses:
+    """Return the losses of a run; the perimeter is every holder but the world and those that the books put outside.
 
     postings : event, holder, member, asset, amount; balances : the ledger at the end; events : their number.
     """
     marks, perimeter = Marks(prices, books), np.ones(len(books.holders), dtype=bool)
-    perimeter[[books.world, *outside]] = False
+    perimeter[[books.world, *books.outside]] = False
     start = _equity(_opening(postings, books), marks, books)
     end = _equity(balances | {"amount": balances["balance"]}, marks, books, at_end=True)
     terms = {name: np.zeros(events) for name in ("marks", "outflow", "basis", "liabilities")}
@@ -87,8 +85,8 @@ def losses(
     return Losses(start, end, **terms, perimeter=perimeter)
 
 
-def shortfall(balances: Columns, prices: Columns, books: Any) -> float:
-    """Return by how much the open positions at lenders are under water, as each lender values them.
+def shortfalls(balances: Columns, prices: Columns, books: Any) -> dict[tuple[int, int], float]:
+    """Return by how much open positions are under water, by (lender, holder), as each lender values them.
 
     A position is all claims between one holder (or member) and one lender: deposits count for it, debts against.
     """
@@ -97,7 +95,7 @@ def shortfall(balances: Columns, prices: Columns, books: Any) -> float:
     lender = lenders[balances["asset"]]
     chosen = claims[balances["asset"]] & (lender != balances["holder"])
     if not chosen.any():
-        return 0.0
+        return {}
     marks = Marks(prices, books)
     rows = {name: column[chosen] for name, column in balances.items()} | {"lender": lender[chosen]}
     worth = {
@@ -108,10 +106,14 @@ def shortfall(balances: Columns, prices: Columns, books: Any) -> float:
         [worth[pair] for pair in (rows["lender"].astype(np.int64) * len(books.assets) + rows["asset"]).tolist()]
     )
     keys = np.stack([rows["lender"], rows["holder"], rows["member"]])
-    _, inverse = np.unique(keys, axis=1, return_inverse=True)
-    nets = np.zeros(int(inverse.max()) + 1)
+    pairs, inverse = np.unique(keys, axis=1, return_inverse=True)
+    nets = np.zeros(pairs.shape[1])
     np.add.at(nets, inverse.ravel(), values)
-    return math.fsum(np.maximum(-nets, 0.0))
+    table: dict[tuple[int, int], float] = {}
+    for column in np.flatnonzero(nets < 0.0).tolist():
+        pair = (int(pairs[0, column]), int(pairs[1, column]))
+        table[pair] = table.get(pair, 0.0) - float(nets[column])
+    return table
 
 
 def by_holder_value(columns: Columns, marks: Marks, books: Any) -> Floats:

@@ -1,5 +1,6 @@
 """The summary: every headline of a run, in SI seconds and the scenario's currency."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 from contagion.log import FAILURES, Channel
 from contagion.metrics import cascade
 from contagion.metrics.attribution import attribution, by_channel
-from contagion.metrics.losses import Losses, losses, shortfall
+from contagion.metrics.losses import Losses, by_holder_value, losses, shortfalls
+from contagion.metrics.marks import Marks
 from contagion.units import PRICE_SCALE, SECOND
 
 TOLERANCE = 1e-9
@@ -30,13 +32,15 @@ def summarise(run: Any) -> dict[str, Any]:
     inside = lost.perimeter[holders]
     unit = 10.0**-books.currency_decimals
     realised = _sum_of(events, books.kinds, "bad-debt") * unit
-    still_open = shortfall(tables["balances"], tables["prices"], books)
+    under_water = shortfalls(tables["balances"], tables["prices"], books)
+    still_open = math.fsum(under_water.values())
     return {
         "failures": len(cascade.failures(events, books.kinds)),
         "failures_by_kind": _by_kind(events, books.kinds),
         **_depths(events, failed, books, unit),
         "total_losses": _totals(lost, events, books, unit) | {"unfunded": realised + still_open},
         "losses_by_sector": _by_sector(lost, books.sectors),
+        "losses_by_bearer": _by_sector(lost, books.sectors, under_water),
         "losses_by_channel": by_channel(table[inside]),
         "liquidated": _liquidated(events, books, unit),
         "cancelled": {"orders": 0, "value": 0.0},
@@ -73,9 +77,6 @@ def accounts(tables: dict[str, Any], books: Any, lost: Losses) -> dict[str, NDAr
 
 
 def _start_by_row(tables: dict[str, Any], books: Any, holders: Any, members: Any) -> NDArray[np.float64]:
-    from contagion.metrics.losses import by_holder_value
-    from contagion.metrics.marks import Marks
-
     postings = tables["postings"]
     first = postings["event"] <= books.opening
     opening = {name: column[first] for name, column in postings.items()}
@@ -141,12 +142,17 @@ def _totals(lost: Losses, events: Any, books: Any, unit: float) -> dict[str, Any
     }
 
 
-def _by_sector(lost: Losses, sectors: list[str]) -> dict[str, float]:
+def _by_sector(
+    lost: Losses, sectors: list[str], under_water: dict[tuple[int, int], float] | None = None
+) -> dict[str, float]:
+    """Return net losses by sector; with the positions under water, by who bears them: the lender, beyond equity."""
     table: dict[str, float] = {}
-    for holder, sector in enumerate(sectors):
-        change = float(lost.start[holder] - lost.end[holder])
+    moves = [(h, float(change)) for h, change in enumerate(lost.start - lost.end)]
+    for (lender, holder), short in (under_water or {}).items():
+        moves += [(lender, short), (holder, -short)]
+    for holder, change in moves:
         if lost.perimeter[holder] and change:
-            table[sector] = table.get(sector, 0.0) + change
+            table[sectors[holder]] = table.get(sectors[holder], 0.0) + change
     return dict(sorted(table.items(), key=lambda item: -item[1]))
 
 
@@ -163,7 +169,7 @@ def _liquidated(events: Any, books: Any, unit: float) -> dict[str, Any]:
         assets[books.assets[asset]] = assets.get(books.assets[asset], 0.0) + value
     total = float(values.sum())
     return {
-        "value": total, "accounts": len(who), "count": len(chosen), "long_share": 1.0 if total else None,
+        "value": total, "accounts": len(who), "count": len(chosen), "long_share": None,
         "by_venue": venues, "by_market": assets,
     }  # fmt: skip
 

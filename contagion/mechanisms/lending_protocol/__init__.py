@@ -25,7 +25,7 @@ from contagion.mechanisms.lending_protocol.positions import Positions, member_of
 from contagion.mechanisms.lending_protocol.reserve import Reserve, ReserveParams
 from contagion.params import AssetName, Duration, Share
 from contagion.params import Params as Parameters
-from contagion.ports import BORROWERS, CREDITORS, Call, Mechanism, Offer, Position, Process, Seizure, Signal
+from contagion.ports import BORROWERS, CREDITORS, Call, Feed, Mechanism, Offer, Position, Process, Seizure, Signal
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 
@@ -51,6 +51,7 @@ class LendingProtocol(Positions):
         super().__init__(sim, node, {reserve.asset: reserve for reserve in reserves})
         self.params, self.calls = params, Signal(sim.env)
         self._inbox = sim.inbox()
+        self.reads: dict[int, Feed] = {}
         self._cohorts: list[Cohort] = []
         self._pairs: dict[int, tuple[int, int]] = {}
         self._notice_us: dict[int, int] = {}
@@ -69,6 +70,7 @@ class LendingProtocol(Positions):
                 name = sim.ledger.assets[asset].name
                 what = f"{len(found)} prices edges bring {name!r} here: the protocol reads one per reserve"
                 raise Misfit(("nodes", sim.network.names[self.node], "reserves", name), what)
+            self.reads[asset] = found[0]
             self._marks[asset] = self._first_marks[asset] = found[0].mark
         for link in sim.links(self.node, CREDITORS):
             name = link.attributes["asset"]
@@ -147,6 +149,7 @@ class LendingProtocol(Positions):
             value=self._value(deal.seized * terms.collateral_unit), exposures=self._exposures(position),
         )  # fmt: skip
         self._write_off(position, event)
+        self._forget_if_healthy(position)
         self.liquidity.fire(event)
         return Seizure(event, repaid, received)
 
@@ -155,6 +158,24 @@ class LendingProtocol(Positions):
         left = (debt_left * terms.debt_unit, (terms.deposited - deal.seized) * terms.collateral_unit)
         if min(left) > 0 and lending.leaves_dust(*left, self._one, self.params.dust):
             raise Refused(f"a rest worth less than {self.params.dust} would be left")
+
+    def repay(self, position: Position, asset: int, amount: int, *, cause: int, payer: int | None = None) -> int:
+        """Pay a debt back, at most all of it, and return the event; `payer` pays for somebody else."""
+        event = super().repay(position, asset, amount, cause=cause, payer=payer)
+        self._forget_if_healthy(position)
+        return event
+
+    def supply(self, position: Position, asset: int, amount: int, *, cause: int) -> int:
+        """Deposit and return the event; Refused when the holder does not have it."""
+        event = super().supply(position, asset, amount, cause=cause)
+        self._forget_if_healthy(position)
+        return event
+
+    def _forget_if_healthy(self, position: Position) -> None:
+        """Let the next breach of a position that was healed be a new one, with a cause of its own."""
+        if position in self._breached and not lending.is_liquidatable(*self._sides(position)):
+            del self._breached[position]
+            self._called.discard(position)
 
     def _write_off(self, position: Position, event: int) -> None:
         """Realise the bad debt of a position that has no collateral left (Aave v3.3: the deficit is burnt)."""

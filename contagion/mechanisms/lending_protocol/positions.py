@@ -41,7 +41,7 @@ class Positions:
         members = (np.arange(len(amount)),) if isinstance(amount, np.ndarray) else ()
         if side == "collateral":
             legs: tuple[Leg, ...] = (
-                (sim.world, asset, -total), (node, asset, total), (node, reserve.supply, -total),
+                (sim.issuer(asset), asset, -total), (node, asset, total), (node, reserve.supply, -total),
                 (*own, amount, *members),
             )  # fmt: skip
         else:
