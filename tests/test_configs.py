@@ -81,6 +81,21 @@ def test_a_lender_that_reads_the_peg_does_nothing_to_the_loops() -> None:
     assert set(vars(result.summary.liquidated.by_market)) == {"eth"}
 
 
+@pytest.mark.parametrize("steps", [30, 300, 1500])
+def test_the_pegged_reading_meets_its_targets_however_finely_the_shock_is_cut(steps: int) -> None:
+    scenario = load("usde-loops", {"shocks.eth.steps": steps})
+    summary = run(scenario, knock_outs=["pool-oracle"], twins=False).summary
+    targets = {target.id: target for target in scenario.params.targets}
+    values = {"aave-liquidated": summary.liquidated.value, "usde-elsewhere": vars(summary.prices)["usde-pool"].low}
+    for name, value in values.items():
+        assert targets[name].low <= value <= targets[name].high, name
+
+
+def test_one_loop_gets_out_before_it_is_liquidated_and_makes_it_worse_for_the_others() -> None:
+    assert reading().summary.failures_by_kind.__dict__["forced-unwind"] >= 1
+    assert vars(reading().summary.losses_by_channel)["loop unwinding"] > 0
+
+
 def test_without_loops_there_is_nothing_to_spiral() -> None:
     result = reading("loops")
     assert failed_nodes(result) == {"eth-borrowers"}

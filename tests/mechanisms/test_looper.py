@@ -19,13 +19,17 @@ LOOPER: dict[str, Any] = {
 
 
 def looper_graph(
-    depth: float = 1_000_000, latency: str = "0s", facts: dict[str, Any] | None = None, **more: Any
+    depth: float = 1_000_000,
+    pool_price: float = 85,
+    latency: str = "0s",
+    facts: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Any:
     """Return the bank with a looper that reads the price of ether and may sell it in a pool of some depth."""
     graph = bank_graph({}, **(facts or {}))
     graph.add_node("looper", **(LOOPER | more), path=("nodes", "looper"))
     graph.add_node("pool", kind="amm", assets=["eth", "usd"], fee=0, path=("nodes", "pool"))
-    for asset, quantity in {"eth": depth, "usd": depth * 85}.items():
+    for asset, quantity in {"eth": depth, "usd": depth * pool_price}.items():
         graph.add_edge(asset, "pool", role="holds", quantity=quantity, path=())
     graph.add_edge("eth", "looper", role="prices", latency=latency, path=())
     graph.add_edge("looper", "pool", role="trades", path=())
@@ -106,13 +110,22 @@ def test_the_flash_loan_nets_to_zero_and_nothing_sticks_to_it() -> None:
     assert held(sim, "looper", "eth") == 0 and held(sim, "looper", "usd") == 0
 
 
-def test_it_refuses_a_sale_that_would_leave_it_less_healthy() -> None:
-    sim = started(depth=100)
+def test_it_refuses_to_sell_where_any_sale_would_leave_it_less_healthy() -> None:
+    sim = started(pool_price=40)
     before = books(sim)
     shock = moved(sim, 85)
     (row,) = rows(sim, "unwind-refused")
     assert row.cause == shock and not rows(sim, "forced-unwind", "trade")
     assert books(sim) == before
+
+
+def test_in_a_shallow_pool_it_sells_as_far_as_a_sale_still_heals() -> None:
+    sim = started(depth=100)
+    before = moved(sim, 86) and health(sim)
+    moved(sim, 85)
+    (row,) = rows(sim, "forced-unwind")
+    assert row.quantity > 0 and not rows(sim, "unwind-refused")
+    assert health(sim) < 1.1 and health(sim) > before * 85 / 86
 
 
 def test_it_does_nothing_once_its_health_is_below_one() -> None:

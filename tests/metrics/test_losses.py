@@ -1,6 +1,7 @@
 """Equity, the four terms and the path of losses, on balance sheets of two or three holders."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ NOTHING = {"marks": 0.0, "outflow": 0.0, "basis": 0.0, "liabilities": 0.0}
 
 def lost(journal: Columns, marks: Columns, names: Books = PAIR, outside: tuple[int, ...] = ()) -> Losses:
     """Return the losses of a journal of five events, after checking that the four terms explain them."""
-    result = losses(journal, marks, closing(journal), names, 5, outside)
+    result = losses(journal, marks, closing(journal), replace(names, outside=list(outside)), 5)
     assert result.error() <= 1e-12
     return result
 
