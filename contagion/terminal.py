@@ -106,7 +106,7 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     if facts["failures"]:
         yield "Depth", _depth(facts, bars)
     yield f"Losses ({currency})", _losses(total)
-    for label, key in (("by channel", "losses_by_channel"), ("by sector", "losses_by_sector")):
+    for label, key in (("by channel", "losses_by_channel"), ("by bearer", "losses_by_bearer")):
         if any(round(value, 2) for value in facts[key].values()):
             yield label, _bar_table(facts[key], bars)
     if facts["liquidated"]["value"]:
