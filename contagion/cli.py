@@ -6,6 +6,7 @@ clock, and it imports everything but click when a command needs it, so that ``--
 Exit codes: 0 ok, 2 usage, 3 bad input (or which extra to install), 4 not reproduced, 70 our bug, 130 interrupted.
 """
 
+import io
 import json
 import os
 import re
@@ -89,6 +90,9 @@ _run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(
 @click.option("--debug", is_flag=True, help="Show the traceback of a crash.")
 def main(debug: bool) -> None:
     """Simulate how distress travels through exposures, who loses, and why."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar must not crash a run where the encoding has none
 
 
 @main.command()
@@ -258,17 +262,20 @@ def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: 
     from dataclasses import replace
 
     from contagion.recipes import differences, recipe_of
+    from contagion.runs import differing, load_run
 
-    recipe, manifest = recipe_of(run_directory)
+    (recipe, manifest), stored = recipe_of(run_directory), load_run(run_directory)
     recipe = replace(recipe, twins=False)
     model = recipe.load(str(run_directory / "scenario.toml"), allow_code)
     with _progress(quiet) as progress:
-        digest = recipe.run(model, allow_code, progress).manifest["digest"]
-    if digest == manifest["digest"]:
+        again = recipe.run(model, allow_code, progress)
+    digest = again.manifest["digest"]
+    changed = [f"stored {name}: not what the run gives" for name in differing(stored, again)]
+    if digest == manifest["digest"] and not changed:
         click.echo(f"reproduced: {digest}")
         return
     click.echo(f"not reproduced:\n  then {manifest['digest']}\n  now  {digest}")
-    for line in differences(manifest, model):
+    for line in [*differences(manifest, model), *changed]:
         click.echo(f"  {line}")
     ctx.exit(NOT_REPRODUCED)
 

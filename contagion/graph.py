@@ -170,6 +170,8 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
         names[name] = path
     if sum(data.get("kind") == "world" for _, data in graph.nodes(data=True)) != 1:
         findings.append(Finding((), "a graph has exactly one node of kind 'world'"))
+    if not any(data.get("kind") == "asset" for _, data in graph.nodes(data=True)):
+        findings.append(Finding((), "a graph has at least one node of kind 'asset'"))
     return findings
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 
 from contagion.errors import closest
@@ -27,6 +28,15 @@ class Params(BaseModel):
     """Parameters of a node, an edge or a shock: frozen, no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, data: Any) -> Any:
+        for name, value in data.items() if isinstance(data, Mapping) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and field.annotation in (int, int | None):
+                raise ValueError(f"{name!r} is a number, not {str(value).lower()}")
+        return data
 
 
 def _duration(value: Any) -> int:

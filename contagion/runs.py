@@ -150,6 +150,12 @@ def recorded(directory: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
+def differing(one: Run, other: Run) -> list[str]:
+    """Return the names of the event tables in which two runs differ."""
+    names = ("events", "postings", "prices", "contributions", "failures")
+    return [name for name in names if not one.table(name).equals(other.table(name))]
+
+
 def load_run(directory: Path) -> Run:
     """Return a saved run. BadInput when the directory is not a complete one."""
     manifest = read_manifest(directory)

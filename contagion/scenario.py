@@ -34,8 +34,8 @@ class Target(Params):
 
     id: str
     key: str
-    low: float
-    high: float
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
     observed: str = ""
     source: str = ""
 

@@ -83,7 +83,10 @@ class Positions:
         return self.reserves[asset].borrow_rate()
 
     def price(self, asset: int) -> int:
-        """Return the price (10^-9) at which this protocol values an asset."""
+        """Return the price (10^-9) at which this protocol values an asset; Misfit when it has no such reserve."""
+        if asset not in self.reserves:
+            path = ("nodes", self.sim.network.names[self.node], "reserves")
+            raise Misfit(path, f"there is no reserve of {self._name(asset)!r}, which a borrower pledges or owes")
         return self._marks[asset].price
 
     def threshold_ppm(self, asset: int) -> int:
