@@ -4,7 +4,6 @@ After a change that is meant to change results: ``python -m tests.golden`` write
 """
 
 import json
-import platform
 from functools import cache
 
 import numpy as np
@@ -117,10 +116,6 @@ def test_every_liquidation_is_explained_back_to_a_shock() -> None:
         hops = result.why(event).hops
         assert hops[0].kind == "shock"
         assert [hop.kind for hop in hops[-2:]] == ["call", "liquidation"]
-
-
-def test_the_machine_of_the_golden_files_is_named() -> None:
-    assert platform.machine() in here()
 
 
 def test_another_seed_is_another_crowd() -> None:
