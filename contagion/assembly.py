@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from contagion import graph as schema
 from contagion.errors import BadInput, Misfit, Problem, closest
-from contagion.ledger import Asset, Ledger, Refused
+from contagion.ledger import Asset, Dense, Ledger, Refused, total
 from contagion.log import CLOCK
 from contagion.network import Network
 from contagion.params import explain, plain
@@ -213,23 +213,38 @@ def _shocks(sim: Simulation, tables: Iterable[Any]) -> list[Any]:
 
 
 def _balances(sim: Simulation) -> dict[str, Any]:
-    """Return the closing balances, members included, as columns."""
+    """Return the closing balances as columns: all members of a dense column, zeros included.
+
+    Of a sparse one, those that some event has touched (`introduced`) and, as member -1, all others in one row.
+    """
+    ledger, introduced = sim.ledger, getattr(sim, "introduced", {})
     rows = [
         (holder, -1, asset, balance)
-        for holder, row in enumerate(sim.ledger.balances)
+        for holder, row in enumerate(ledger.balances)
         for asset, balance in enumerate(row)
-        if balance and (holder, asset) not in sim.ledger.members
+        if balance and (holder, asset) not in ledger.members
     ]
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    parts = [dict(zip(("holder", "member", "asset", "balance"), columns, strict=True))]
-    for (holder, asset), members in sorted(sim.ledger.members.items()):
-        count = len(members)
-        parts.append(
-            {"holder": np.full(count, holder), "member": np.arange(count), "asset": np.full(count, asset),
-             "balance": members.copy()}
-        )  # fmt: skip
+    parts = []
+    for (holder, asset), column in sorted(ledger.members.items(), key=lambda item: item[0]):
+        if isinstance(column, Dense):
+            members, balances = np.arange(len(column)), column.balances.copy()
+        else:
+            known = introduced.get(holder, ())
+            members = np.sort(np.fromiter(known, np.int64, len(known)))
+            balances = column.read(members)
+            if rest := ledger.balances[holder][asset] - total(balances):
+                rows.append((holder, -1, asset, rest))
+            members, balances = members[balances != 0], balances[balances != 0]
+        parts.append(_block(holder, members, asset, balances))
+    parts.insert(0, _block(*np.array(rows, dtype=np.int64).reshape(-1, 4).T))
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return {k: v.astype(np.int64 if k == "balance" else np.int32) for k, v in joined.items()}
+
+
+def _block(holder: Any, members: Any, asset: Any, balances: Any) -> dict[str, Any]:
+    """Return rows of the balances table, a single holder or asset being that of all of them."""
+    whole = np.zeros(len(balances), np.int64)
+    return {"holder": whole + holder, "member": members, "asset": whole + asset, "balance": balances}
 
 
 def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:

@@ -134,7 +134,7 @@ def test_a_bystander_changes_nobodys_draws() -> None:
         columns = sorted(
             (sim.ledger.assets[asset].name, c) for (who, asset), c in sim.ledger.members.items() if who == crowd
         )
-        return [column.tolist() for _, column in columns]
+        return [column.read(np.arange(len(column))).tolist() for _, column in columns]
 
     graph = population_world()
     graph.add_node("a-bystander", kind="account")

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from contagion.ledger import Asset, Ledger, Leg, Refused
+from contagion.ledger import Asset, Column, Ledger, Leg, Refused
 from contagion.log import EventLog
 from contagion.units import SUPPLY_LIMIT
+from tests.sparse import Sparse
 
 WORLD, ANN, BANK, CROWD = range(4)
 USD, COIN, DEBT = range(3)
@@ -25,15 +26,25 @@ ASSETS = [
 POPULATED = {(CROWD, USD), (CROWD, DEBT)}
 
 
-def new_ledger() -> Ledger:
+def new_ledger(sparse: bool = False) -> Ledger:
     ledger = Ledger(HOLDERS, ASSETS)
     for holder, asset in POPULATED:
-        ledger.add_members(holder, asset, SIZE)
+        if sparse:
+            ledger.add_column(holder, asset, Sparse([0] * SIZE))
+        else:
+            ledger.add_members(holder, asset, SIZE)
     return ledger
 
 
 def snapshot(ledger: Ledger) -> Any:
-    return [list(row) for row in ledger.balances], {key: m.tolist() for key, m in ledger.members.items()}
+    return [list(row) for row in ledger.balances], {key: contents(m) for key, m in ledger.members.items()}
+
+
+def contents(column: Column) -> list[int]:
+    """Return the balance of every member, read in bulk and one by one."""
+    balances: list[int] = column.read(np.arange(len(column))).tolist()
+    assert balances == [column.read(member) for member in range(len(column))]
+    return balances
 
 
 def parts(leg: Leg) -> list[tuple[int, int]]:
@@ -101,9 +112,11 @@ def leg_of(draw: st.DrawFn, holder: int, asset: int, amount: st.SearchStrategy[i
 class Books(RuleBasedStateMachine):
     """A ledger and its log beside the model."""
 
+    SPARSE = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.ledger, self.model, self.log = new_ledger(), Model(), EventLog()
+        self.ledger, self.model, self.log = new_ledger(self.SPARSE), Model(), EventLog()
         self.clock = self.log.append_root(0, "clock", -1, -1)
         self.refused = 0
 
@@ -147,6 +160,9 @@ class Books(RuleBasedStateMachine):
         for holder, asset in POPULATED:
             for member in range(SIZE):
                 assert self.ledger.balance(holder, asset, member) == self.model.balances[holder, asset, member]
+            members, balances = self.ledger.members[holder, asset].held()
+            held = {m: self.model.balances[holder, asset, m] for m in range(SIZE)}
+            assert dict(zip(members.tolist(), balances.tolist(), strict=True)) == {m: b for m, b in held.items() if b}
 
     @invariant()
     def every_column_sums_to_zero(self) -> None:
@@ -161,12 +177,18 @@ class Books(RuleBasedStateMachine):
         ):
             again.balances[holder][asset] += amount
             if member >= 0:
-                again.members[holder, asset][member] += amount
+                again.members[holder, asset].add(member, amount)
         assert snapshot(again) == snapshot(self.ledger)
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+class SparseBooks(Books):
+    """The same with members that are kept in a dictionary."""
+
+    SPARSE = True
+
+
+TestBooks, TestSparseBooks = Books.TestCase, SparseBooks.TestCase
+TestBooks.settings = TestSparseBooks.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
 @given(transactions(), st.integers(0, 2), st.integers(1, 5))
@@ -203,13 +225,13 @@ def test_a_member_cannot_spend_what_another_member_has() -> None:
     ledger.post([(CROWD, USD, np.array([5, 5]), np.array([0, 1])), (WORLD, USD, -10)])
     with pytest.raises(Refused, match=r"crowd is short of 0\.01 usd"):
         ledger.post([(CROWD, USD, -6, 0), (ANN, USD, 6)])
-    assert ledger.members[CROWD, USD].tolist() == [5, 5, 0, 0]
+    assert contents(ledger.members[CROWD, USD]) == [5, 5, 0, 0]
 
 
 def test_a_member_named_twice_in_one_leg_moves_twice() -> None:
     ledger = new_ledger()
     ledger.post([(CROWD, USD, np.array([1, 2, 4]), np.array([3, 3, 0])), (WORLD, USD, -7)])
-    assert ledger.members[CROWD, USD].tolist() == [4, 0, 0, 3]
+    assert contents(ledger.members[CROWD, USD]) == [4, 0, 0, 3]
 
 
 @pytest.mark.parametrize("amount", [2**62, 2**63 - 1, 2**63, 2**70])
@@ -298,3 +320,35 @@ def test_a_population_has_one_size() -> None:
     ledger = new_ledger()
     with pytest.raises(AssertionError, match="4 members, not 5"):
         ledger.add_members(CROWD, USD, 5)
+    with pytest.raises(AssertionError, match="crowd has members in usd"):
+        ledger.add_column(CROWD, USD, Sparse([0]))
+
+
+def test_a_column_may_open_with_balances_that_the_holder_has() -> None:
+    ledger = Ledger(HOLDERS, ASSETS)
+    ledger.add_column(CROWD, USD, Sparse([5, 0, 2, 0]))
+    assert ledger.max_imbalance() == 7
+    ledger.post([(CROWD, USD, 7), (WORLD, USD, -7)])
+    assert ledger.max_imbalance() == 0
+    with pytest.raises(Refused, match=r"crowd is short of 0\.01 usd"):
+        ledger.post([(CROWD, USD, -3, 2), (ANN, USD, 3)])
+    ledger.post([(CROWD, USD, -2, 2), (ANN, USD, 2)])
+    assert contents(ledger.members[CROWD, USD]) == [5, 0, 0, 0]
+
+
+def test_a_column_without_room_refuses_and_is_put_back() -> None:
+    ledger = Ledger(HOLDERS, ASSETS)
+    ledger.add_column(CROWD, USD, column := Sparse([5, 5, 5, 5], room=1))
+    ledger.post([(CROWD, USD, 20), (WORLD, USD, -20)])
+    before = snapshot(ledger)
+    with pytest.raises(Refused, match="crowd"):
+        ledger.post([(CROWD, USD, np.array([-1, -1]), np.array([0, 1])), (ANN, USD, 2)])
+    assert (snapshot(ledger), column.changed) == (before, {})
+
+
+def test_anybody_may_be_negative_in_an_asset_that_says_so() -> None:
+    ledger = Ledger(HOLDERS, [Asset("margin", 2, anybody=True)])
+    ledger.add_members(CROWD, 0, SIZE)
+    ledger.post([(ANN, 0, -5), (CROWD, 0, 9, 0), (CROWD, 0, -4, 1)])
+    assert ledger.overdrafts() == []
+    assert [ledger.balance(CROWD, 0, member) for member in (-1, 0, 1)] == [5, 9, -4]

@@ -49,7 +49,8 @@ def members(sim: Simulation) -> tuple[list[int], list[int]]:
     """Return what the crowd's members have deposited and owe."""
     holder = sim.network.ids["crowd"]
     claims = [sim.assets[f"lender/{name}"] for name in ("eth/supply", "usd/debt")]
-    deposits, debts = (sim.ledger.members[holder, claim].tolist() for claim in claims)
+    columns = [sim.ledger.members[holder, claim] for claim in claims]
+    deposits, debts = (column.read(np.arange(len(column))).tolist() for column in columns)
     return deposits, [-debt for debt in debts]
 
 

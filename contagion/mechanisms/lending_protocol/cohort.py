@@ -20,8 +20,9 @@ class Cohort:
     def __init__(self, holder: int, collateral: Reserve, debt: Reserve) -> None:
         self.holder, self.collateral, self.debt = holder, collateral, debt
         ledger = collateral.sim.ledger
-        deposits = ledger.members[holder, collateral.supply].astype(np.float64)
-        debts = -ledger.members[holder, debt.debt].astype(np.float64)
+        columns = ledger.members[holder, collateral.supply], ledger.members[holder, debt.debt]
+        deposits, owed = (column.read(np.arange(len(column))).astype(np.float64) for column in columns)
+        debts = -owed
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.where(debts > 0, debts / (deposits * (collateral.threshold / PPM)), -1.0)
         order = np.argsort(-ratios, kind="stable")
