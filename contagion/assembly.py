@@ -217,7 +217,7 @@ def _balances(sim: Simulation) -> dict[str, Any]:
 
     Of a sparse one, those that some event has touched (`introduced`) and, as member -1, all others in one row.
     """
-    ledger, introduced = sim.ledger, getattr(sim, "introduced", {})
+    ledger = sim.ledger
     rows = [
         (holder, -1, asset, balance)
         for holder, row in enumerate(ledger.balances)
@@ -229,8 +229,7 @@ def _balances(sim: Simulation) -> dict[str, Any]:
         if isinstance(column, Dense):
             members, balances = np.arange(len(column)), column.balances.copy()
         else:
-            known = introduced.get(holder, ())
-            members = np.sort(np.fromiter(known, np.int64, len(known)))
+            members = np.flatnonzero(sim.introduced.get(holder, ()))
             balances = column.read(members)
             if rest := ledger.balances[holder][asset] - total(balances):
                 rows.append((holder, -1, asset, rest))

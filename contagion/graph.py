@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from contagion.errors import closest
 from contagion.network import Edge, Network, Node
-from contagion.params import Amount, AssetName, Duration, Params, explain, short
+from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, short
 
 Path = tuple[str | int, ...]
 
@@ -85,6 +85,20 @@ class Borrows(EdgeParams):
     debt: dict[AssetName, Amount] = {}
 
 
+class Contract(Params):
+    """A perpetual position at the start: contracts (negative: short) and the entry price, else the mark."""
+
+    quantity: Number
+    entry: Positive | None = None
+
+
+class Margin(EdgeParams):
+    """An account at an exchange at the start: balances in tokens (negative: a loan) and positions by market."""
+
+    balances: dict[AssetName, Number] = {}
+    positions: dict[NodeName, Contract] = {}
+
+
 class Claims(EdgeParams):
     """What the debtor owes the creditor at the start, in tokens of an asset."""
 
@@ -104,7 +118,7 @@ class Role(NamedTuple):
 ROLES: Mapping[str, Role] = {
     "prices": Role(FEEDS, ANY, Prices, "price shocks"),
     "holds": Role(frozenset({"asset"}), HOLDERS, Holds, "mark-to-market loss"),
-    "margin": Role(frozenset({"exchange"}), BORROWERS, EdgeParams, "margin calls, liquidation"),
+    "margin": Role(frozenset({"exchange"}), BORROWERS, Margin, "margin calls, liquidation"),
     "lends": Role(LENDERS, BORROWERS, EdgeParams, "liquidation"),
     "borrows": Role(BORROWERS, LENDERS, Borrows, "bad debt, illiquidity"),
     "liquidations": Role(LENDERS, frozenset({"liquidator"}), EdgeParams, "positions open to liquidation"),
@@ -323,7 +337,8 @@ def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[
     assets = {n for n, d in graph.nodes(data=True) if d.get("kind") == "asset"}
     try:
         role.params.model_validate(
-            {key: value for key, value in data.items() if key != "path"}, context={"asset": assets}
+            {key: value for key, value in data.items() if key != "path"},
+            context={"asset": assets, "node": set(map(str, graph))},
         )
     except ValidationError as error:
         findings += [Finding((*path, *where), what) for where, what in explain(error, role.params)]

@@ -154,6 +154,11 @@ class Feed:
         log.prices.append(event, self._env.now, price, price - old.price, depth[0], depth[1], self.market, channel)
         self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
 
+    def note(self, event: int, depth: tuple[int, int]) -> None:
+        """Log the depth around an unchanged price."""
+        price = self.mark.price
+        self._log.prices.append(event, self._env.now, price, 0, depth[0], depth[1], self.market, 0)
+
     def follow(self, price: int, event: int, sources: list[tuple[Mark, Mark, int]]) -> None:
         """Set the price of a reader from its sources' (mark last read, mark now, weight in ppm)."""
         old, self.mark = self.mark, followed(self.mark, price, event, sources)

@@ -9,12 +9,13 @@ stream of its own, and a conclusion should survive it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Exposure, weighted_generation
@@ -24,6 +25,8 @@ from contagion.network import Network
 from contagion.ports import FEEDS, Clock, Feed, Inbox, Link, Mechanism, Port, PriceSource, Process, T
 from contagion.units import PRICE_SCALE, SUPPLY_LIMIT, to_units
 
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _FAILURES = frozenset(FAILURES)
 
 
@@ -58,7 +61,8 @@ class Simulation:
         self.world = next(i for i, node in enumerate(network.nodes) if node.kind == "world")
         self.feeds: dict[tuple[int, int], Feed] = {}
         self.underlying: dict[int, int] = {}
-        self._highest = 0.0
+        self.introduced: dict[int, NDArray[np.bool_]] = {}
+        self.highest = 0.0
         if shuffle_ties:
             self.env._eid = _shuffled(self.rng("ties"))  # type: ignore[assignment]
         self.log.append_root(0, "clock", -1, -1)
@@ -71,7 +75,10 @@ class Simulation:
 
     def transact(self, kind: str, node: int, *legs: Leg, cause: int, **columns: Any) -> int:
         """Post legs and log the event that moved them; Refused changes and logs nothing. Return the event."""
+        stepping = self._step_out(legs)
         self.ledger.post(legs)
+        if stepping:
+            self.log.post(self.opening, stepping)
         if kind in _FAILURES:
             event = self.record(kind, node, cause=cause, **columns)
         else:
@@ -100,8 +107,16 @@ class Simulation:
             return self.log.append(self.env.now, kind, node, cause, **columns)
         facts = self._failure(cause, list(exposures), list(direct), columns.get("value", 0))
         event = self.log.append_failure(self.env.now, kind, node, cause, facts, **columns)
-        self._highest = max(self._highest, self.log.weighted_generation(event))
+        self.highest = max(self.highest, self.log.weighted_generation(event))
         return event
+
+    def record_members(
+        self, kind: str, node: int, members: Integers, causes: Integers, weighted: Floats, exogenous: Floats, **columns: Any
+    ) -> int:
+        """Log a failure for each of a crowd's members, or of a named node (member -1); return the first event."""
+        first = self.log.append_failures(self.env.now, kind, node, causes, members, weighted, exogenous, **columns)
+        self.highest = max(self.highest, float(np.max(weighted, initial=0.0)))
+        return first
 
     def shock(self, node: int, *legs: Leg, cause: int = 0, **columns: int) -> int:
         """Post legs that come from outside the model and log them as a shock, generation 0."""
@@ -139,6 +154,11 @@ class Simulation:
     def issuer(self, asset: int) -> int:
         """Return who issues an asset: its issuer node, else the world."""
         return min(self.ledger.assets[asset].issuers - {self.world}, default=self.world)
+
+    def currency_values(self, amounts: Integers, asset: int) -> Integers:
+        """Return amounts of an asset at its reference price, in base units of the currency, rounded."""
+        shift = self.currency_decimals - self.ledger.assets[asset].decimals
+        return np.rint(amounts * (self.reference_price(asset) / PRICE_SCALE * 10.0**shift)).astype(np.int64)
 
     def units(self, asset: int, quantity: Decimal) -> int:
         """Return a number of tokens in base units of an asset."""
@@ -201,11 +221,37 @@ class Simulation:
         self.env.run(until=until_us + 1)
         self.end_us = until_us
 
+    def _step_out(self, legs: Sequence[Leg]) -> list[Leg]:
+        """Return the journal's rows for members who act for the first time: out of the crowd, with what they had.
+
+        A crowd with an account book opens as a whole; who never acts never costs a row.
+        """
+        rows: list[Leg] = []
+        for leg in legs:
+            if len(leg) == 4 and leg[0] in self.introduced:
+                known = self.introduced[leg[0]]
+                members = np.unique(leg[3])
+                new = members[~known[members]]
+                if len(new):
+                    known[new] = True
+                    rows += self._opening_rows(leg[0], new)
+        return rows
+
+    def _opening_rows(self, holder: int, members: Integers) -> list[Leg]:
+        rows: list[Leg] = []
+        for (owner, asset), column in self.ledger.members.items():
+            if owner == holder:
+                had = np.asarray(column.read(members))
+                some = np.flatnonzero(had)
+                if len(some):
+                    rows += [(holder, asset, -int(had[some].sum())), (holder, asset, had[some], members[some])]
+        return rows
+
     def _failure(
         self, cause: int, exposures: list[Exposure], direct: list[tuple[float, float, bool]], value: int
     ) -> Failure:
         if exposures or direct:
-            weighted, exogenous = weighted_generation(exposures, direct, self._highest)
+            weighted, exogenous = weighted_generation(exposures, direct, self.highest)
         else:
             weighted = 1.0 + self.log.weighted_generation(cause)
             exogenous = float(self.log.is_exogenous(cause))

@@ -46,6 +46,7 @@ class SparseCrowd:
             own: tuple[object, ...] = (self.node, self.asset, balances, np.arange(len(balances)))
         else:
             sim.ledger.add_column(self.node, self.asset, Sparse(self.params.members))
+            sim.introduced[self.node] = np.zeros(len(balances), np.bool_)
             own = (self.node, self.asset, total)
         self.opened = sim.transact("opening", self.node, own, (sim.world, self.asset, -total), cause=CLOCK)
         sim.subscribe(self.node, inbox=self.inbox)
@@ -58,20 +59,8 @@ class SparseCrowd:
         for member in range(1, len(self.params.members), 2):
             yield self.inbox.wait()
             cause = self.inbox.take()[-1].cause
-            if not self.params.dense:
-                self._step_out(member)
             legs = (self.node, self.asset, -1, member), (self.sim.world, self.asset, 1)
-            self.sim.ledger.post(legs)
-            event = self.sim.log.append(self.sim.env.now, "payment", self.node, cause, member=member)
-            self.sim.log.post(event, legs)
-
-    def _step_out(self, member: int) -> None:
-        introduced = self.sim.__dict__.setdefault("introduced", {}).setdefault(self.node, set())
-        if member not in introduced:
-            introduced.add(member)
-            brought = self.sim.ledger.balance(self.node, self.asset, member)
-            legs = (self.node, self.asset, -brought), (self.node, self.asset, brought, member)
-            self.sim.log.post(self.opened, legs)
+            self.sim.transact("payment", self.node, *legs, cause=cause, member=member)
 
 
 MECHANISM: type[Mechanism] = SparseCrowd
