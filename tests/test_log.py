@@ -292,7 +292,9 @@ class Logs(RuleBasedStateMachine):
                 assert columns[name].tolist() == expected, name
             facts = log.failure_table.columns()
             assert list(zip(*(facts[name].tolist() for name in FAILURE_LAYOUT), strict=True)) == self.facts
-            assert [depth.weighted for depth in log.depths] == [row["weighted"] for row in self.rows]
+            assert [log.depths[event].weighted for event in range(len(log.depths))] == [
+                row["weighted"] for row in self.rows
+            ]
         assert len({log.digest() for log in self.logs}) == 1
         self.directory.cleanup()
 
@@ -330,7 +332,7 @@ def test_descendants_of_a_failure_share_its_depth() -> None:
     log = rooted()
     failure = log.append_failure(1, "default", 0, 0, Failure(1.5, 1.0, 10))
     trade = log.append(1, "trade", 0, failure)
-    assert log.depths[trade] is log.depths[failure]
+    assert log.depths.places[trade] == log.depths.places[failure]
     assert log.weighted_generation(trade) == 1.5
     assert not log.is_exogenous(trade)
 
@@ -358,6 +360,15 @@ def test_a_member_named_twice_in_one_bulk_fails_once() -> None:
     assert columns["first"].tolist() == [0, 1, 1, 0, 0, 1]
     assert columns["generation"].tolist() == [0, 1, 1, 0, 1, 2]
     assert log.failure_table.columns()["event"].tolist() == [1, 2, 5]
+
+
+def test_the_legs_of_a_bulk_of_events_name_one_event_each() -> None:
+    log, amounts = rooted(), np.array([5, 7])
+    first = log.append_many(2, 1, "fill", 0, 0)
+    log.post(first + np.arange(2), [(0, 0, amounts, np.array([3, 1])), (1, 0, -amounts, np.array([0, 0]))])
+    columns = log.postings.columns()
+    assert columns["event"].tolist() == [1, 2, 1, 2]
+    assert columns["amount"].tolist() == [5, 7, -5, -7]
 
 
 def test_the_arrays_of_a_leg_may_change_after_it_was_posted() -> None:

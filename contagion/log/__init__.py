@@ -1,29 +1,33 @@
 """The event log: what happened, when, to whom and because of what.
 
 One row an event and the row's number is the event's id. `cause` is the id of an earlier event, so the log is
-in topological order and a cascade is one pass over it. Rows are packed into fixed-size chunks of plain
-integers; a full chunk is hashed into the digest and then kept or, beyond a row budget, written to a Parquet
-file, so that memory stays bounded. Four side tables have their own writers: postings (the ledger's legs),
-prices (every change of every mark, by channel), contributions (further parents) and failures.
+in topological order and a cascade is one pass over it. Four side tables have their own writers: postings (the
+ledger's legs), prices (every change of every mark, by channel), contributions (further parents) and failures.
 """
 
 import hashlib
-import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from contagion.log.depths import Depth, Depths
+from contagion.log.table import Table
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Leg = tuple[Any, ...]
 """A leg as the ledger posts it: (holder, asset, amount), and a member or arrays of members."""
+
+__all__ = [
+    "CLOCK", "CONTRIBUTION_LAYOUT", "EVENT_LAYOUT", "FAILURES", "FAILURE_LAYOUT", "POSTING_LAYOUT", "PRICE_LAYOUT",
+    "SHOCK", "Channel", "Depth", "EventLog", "Failure", "Table", "names_of",
+]  # fmt: skip
 
 FAILURES = (
     "default",
@@ -76,134 +80,12 @@ class Channel(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-class Table:
-    """An append-only table of integers with fixed columns: packed rows, hashed chunks, optional spool.
-
-    `layout` maps column names to `struct` codes of fixed size, such as 'q' (int64) or 'i' (int32), so ordered
-    that none needs padding.
-
-    >>> table = Table("demo", {"time_us": "q", "node": "i"})
-    >>> table.append(5, 1), table.append(7, 2)
-    (0, 1)
-    >>> table.columns()["time_us"].tolist()
-    [5, 7]
-    """
-
-    CHUNK = 1 << 12
-
-    def __init__(self, name: str, layout: Mapping[str, str], budget: int | None = None) -> None:
-        self.name = name
-        self.layout = np.dtype([(column, np.dtype(code)) for column, code in layout.items()])
-        packer = struct.Struct("@" + "".join(layout.values()))
-        assert packer.size == self.layout.itemsize, "struct and dtype agree"
-        self.pack: Callable[..., bytes] = packer.pack
-        self._rows: list[bytes] = []
-        self._count, self._full = 0, self.CHUNK
-        self._chunks: list[NDArray[Any]] = []
-        self._parts: list[Path] = []
-        self._digest = hashlib.sha256(repr(sorted(layout.items())).encode())
-        self._budget, self._spooled = budget, 0
-        self._spool: Path | None = None
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def in_memory(self) -> int:
-        """Return the number of rows that are not on disk: never more than the budget and one chunk."""
-        return self._count - self._spooled
-
-    def append(self, *row: int) -> int:
-        """Add one row and return its number."""
-        return self.add(self.pack(*row))
-
-    def add(self, packed: bytes) -> int:
-        """Add one row that `pack` has made and return its number."""
-        number = self._count
-        self._rows.append(packed)
-        self._count = number + 1
-        if self._count == self._full:
-            self._flush()
-        return number
-
-    def extend(self, count: int, **columns: Any) -> int:
-        """Add `count` rows from arrays or scalars, one for every column; return the first row's number."""
-        assert columns.keys() == set(self.layout.names or ()), f"columns of {self.name}: {self.layout.names}"
-        first, at = self._count, 0
-        while at < count:
-            take = min(count - at, self._full - self._count)
-            rows = np.empty(take, self.layout)
-            for column, value in columns.items():
-                rows[column] = value[at : at + take] if isinstance(value, np.ndarray) else value
-            self._rows.append(rows.tobytes())
-            self._count, at = self._count + take, at + take
-            if self._count == self._full:
-                self._flush()
-        return first
-
-    def row(self, number: int) -> dict[str, Any]:
-        """Return one row that has not been spooled yet."""
-        assert self._spooled <= number < self._count, f"row {number} of {self.name} is not in memory"
-        chunk, at = divmod(number - self._spooled, self.CHUNK)
-        record = (self._chunks[chunk] if chunk < len(self._chunks) else self._tail())[at]
-        return {column: record[column].item() for column in self.layout.names or ()}
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return all rows as one array per column (reading the spool back where there is one)."""
-        parts: list[Any] = [*self._read_spool(), *self._chunks, self._tail()]
-        return {column: np.concatenate([part[column] for part in parts]) for column in self.layout.names or ()}
-
-    def digest(self) -> bytes:
-        """Return the SHA-256 of all rows, independent of chunks, budget and spool."""
-        digest = self._digest.copy()
-        digest.update(b"".join(self._rows))
-        return digest.digest()
-
-    def spool_to(self, directory: Path) -> None:
-        """Keep no more than the row budget in memory: older chunks go to a directory, which must not exist yet."""
-        if directory.exists():
-            raise FileExistsError(f"{directory} exists")
-        self._spool = directory
-
-    def _tail(self) -> NDArray[Any]:
-        return np.frombuffer(b"".join(self._rows), self.layout)
-
-    def _flush(self) -> None:
-        chunk = self._tail()
-        self._digest.update(chunk.data)
-        self._chunks.append(chunk)
-        self._rows.clear()
-        self._full += self.CHUNK
-        if self._spool and self._budget is not None and self.in_memory > self._budget:
-            self._spill(self._spool)
-
-    def _spill(self, directory: Path) -> None:
-        rows = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self.layout.names or ()}
-        directory.mkdir(parents=True, exist_ok=bool(self._parts))
-        self._parts.append(directory / f"{len(self._parts):06}.parquet")
-        pq.write_table(pa.table(rows), self._parts[-1], compression="zstd")
-        self._spooled = self._count
-        self._chunks.clear()
-
-    def _read_spool(self) -> Iterator[dict[str, NDArray[Any]]]:
-        for part in self._parts:
-            table = pq.read_table(part)
-            yield {column: table[column].to_numpy() for column in self.layout.names or ()}
-
-
 class Failure(NamedTuple):
     """What is known of a failure beside its row: weighted generation, exogenous share, value at stake."""
 
     weighted: float
     exogenous: float
     value: int
-
-
-class Depth(NamedTuple):
-    """The failures between a shock and an event: their number, and their weighted number (see `branching`)."""
-
-    generation: int
-    weighted: float
 
 
 def _layout(codes: str, columns: str) -> dict[str, str]:
@@ -222,8 +104,8 @@ FAILURE_LAYOUT = _layout("qddq", "event weighted exogenous value")
 class EventLog:
     """The event table, its side tables, and the two facts about every event that its descendants need.
 
-    `depths[e]` says how many failures lie between event e and its shock; an event shares this object with its
-    cause unless it is a failure itself. So eight bytes an event stay in memory; all else can be spooled.
+    `depths[e]` says how many failures lie between event e and its shock. These four bytes an event stay in memory;
+    all else can be spooled.
     """
 
     def __init__(self, budget: int | None = None) -> None:
@@ -232,7 +114,8 @@ class EventLog:
         self.prices = Table("prices", PRICE_LAYOUT, budget)
         self.contributions = Table("contributions", CONTRIBUTION_LAYOUT, budget)
         self.failure_table = Table("failures", FAILURE_LAYOUT, budget)
-        self.depths: list[Depth] = []
+        self.depths = Depths()
+        self._places, self._generations = self.depths.places, self.depths.generations
         self.kinds: dict[str, int] = {}
         self._pack_event = self.events.pack
         self._failed: defaultdict[tuple[int, int], bytearray] = defaultdict(bytearray)
@@ -260,15 +143,16 @@ class EventLog:
         depth: Any = None,
     ) -> int:
         """Add one event and return its id; it is as deep as its cause unless it brings a `Depth` of its own."""
-        depths, kind_id = self.depths, self.kinds.get(kind)
-        assert (0 if depths else -1) <= cause < len(depths), f"event {len(depths)} needs an earlier cause, not {cause}"
+        places, kind_id = self._places, self.kinds.get(kind)
+        assert (0 if places else -1) <= cause < len(places), f"event {len(places)} needs an earlier cause, not {cause}"
         if kind_id is None:
             kind_id = self._kind_id(kind)
-        depth = depth or depths[cause]
+        place = places[cause] if depth is None else self.depths.add(depth)
         row = self._pack_event(
-            time_us, cause, kind_id, node, member, depth[0], channel, asset, market, first, quantity, price, value
-        )
-        depths.append(depth)
+            time_us, cause, kind_id, node, member, self._generations[place], channel, asset, market, first, quantity,
+            price, value,
+        )  # fmt: skip
+        places.append(place)
         return self.events.add(row)
 
     def append_root(self, time_us: int, kind: str, node: int, cause: int, **columns: int) -> int:
@@ -294,7 +178,7 @@ class EventLog:
 
         cause, columns : as for `append`, each a number or an array of `count`.
         """
-        return self._extend(self._depths_below(cause, count), time_us, kind, node, cause, **columns)
+        return self._extend(np.zeros(count, np.bool_), np.zeros(0), time_us, kind, node, cause, **columns)
 
     def append_failures(
         self,
@@ -311,20 +195,16 @@ class EventLog:
 
         weighted, exogenous : as in `Failure`, each a number or an array as long as `member`.
         """
-        count, new = len(member), self._first_time(kind, node, member)
-        depths, weights = self._depths_below(cause, count), np.broadcast_to(weighted, count).tolist()
-        shared: dict[tuple[int, float], Depth] = {}
-        for i in np.flatnonzero(new).tolist():
-            own = Depth(depths[i].generation + 1, weights[i])
-            depths[i] = shared.setdefault(own, own)
-        event = self._extend(depths, time_us, kind, node, cause, member=member, first=new, **columns)
-        facts = {"weighted": weighted, "exogenous": exogenous, "value": columns.get("value", 0)}
-        own_facts = {name: np.broadcast_to(fact, count)[new] for name, fact in facts.items()}
-        self.failure_table.extend(int(new.sum()), event=event + np.flatnonzero(new), **own_facts)
-        return event
+        new = self._first_time(kind, node, member)
+        given = {"weighted": weighted, "exogenous": exogenous, "value": columns.get("value", 0)}
+        facts = {name: np.broadcast_to(fact, len(member))[new] for name, fact in given.items()}
+        first = self._extend(new, facts["weighted"], time_us, kind, node, cause, member=member, **columns)
+        own = np.flatnonzero(new)
+        self.failure_table.extend(len(own), event=first + own, **facts)
+        return first
 
-    def post(self, event: int, legs: Iterable[Leg]) -> None:
-        """Keep the legs that an event posted."""
+    def post(self, event: int | Integers, legs: Iterable[Leg]) -> None:
+        """Keep the legs that an event posted; where all legs are arrays, `event` may be one event an element."""
         add, pack = self.postings.add, self.postings.pack
         for leg in legs:
             if len(leg) == 3:
@@ -358,21 +238,16 @@ class EventLog:
     def _kind_id(self, kind: str) -> int:
         return self.kinds.setdefault(kind, len(self.kinds))
 
-    def _depths_below(self, cause: int | Integers, count: int) -> list[Depth]:
+    def _extend(
+        self, new: NDArray[np.bool_], weights: Floats, time_us: int, kind: str, node: int, cause: Any, **columns: Any
+    ) -> int:
+        """Add an event for each flag in `new`, which says whether it is a failure, counted with the next weight."""
         lowest, highest = int(np.min(cause, initial=0)), int(np.max(cause, initial=0))
         assert 0 <= lowest <= highest < len(self.depths), f"causes {lowest} to {highest} are not earlier events"
-        if not isinstance(cause, np.ndarray):
-            return [self.depths[cause]] * count
-        return [self.depths[above] for above in cause.tolist()]
-
-    def _extend(self, depths: list[Depth], time_us: int, kind: str, node: int, cause: Any, **columns: Any) -> int:
-        absent = dict.fromkeys(("channel", "first", "quantity", "price", "value"), 0)
-        absent |= dict.fromkeys(("member", "asset", "market"), -1)
-        generation = np.fromiter((depth.generation for depth in depths), np.int32, len(depths))
-        self.depths += depths
+        absent = {"channel": 0, "quantity": 0, "price": 0, "value": 0, "member": -1, "asset": -1, "market": -1}
         return self.events.extend(
-            len(depths), time_us=time_us, kind=self._kind_id(kind), node=node, cause=cause, generation=generation,
-            **(absent | columns),
+            len(new), time_us=time_us, kind=self._kind_id(kind), node=node, cause=cause, first=new,
+            generation=self.depths.extend(cause, new, weights), **(absent | columns),
         )  # fmt: skip
 
     def _failed_members(self, kind: str, node: int, highest: int) -> bytearray:
@@ -384,8 +259,11 @@ class EventLog:
     def _first_time(self, kind: str, node: int, member: Integers) -> NDArray[np.bool_]:
         """Return which of the members fail for the first time, and note that they did."""
         failed = np.frombuffer(self._failed_members(kind, node, int(np.max(member, initial=-1))), np.bool_)
-        new, once = np.zeros(len(member), np.bool_), np.unique(member, return_index=True)[1]
-        new[once] = ~failed[member[once] + 1]
+        if np.all(member[1:] > member[:-1]):
+            new = ~failed[member + 1]
+        else:
+            new, once = np.zeros(len(member), np.bool_), np.unique(member, return_index=True)[1]
+            new[once] = ~failed[member[once] + 1]
         failed[member + 1] = True
         return new
 
