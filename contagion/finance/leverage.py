@@ -91,6 +91,18 @@ def leverage_after_drop(leverage: float, drop: float) -> float:
     return leverage * (1 - drop) / equity if equity > 0 else inf
 
 
+def sale_to_leverage(assets: float, equity: float, target: float) -> float:
+    """Return what to sell at today's price to bring assets over equity down to `target`, in the unit of `assets`.
+
+    assets - target * equity: a sale at the price costs no equity and pays debt back. At most all assets, which is
+    the answer of who has no equity; 0 for who is there already.
+
+    >>> sale_to_leverage(75_000_000, 25_000_000, 2)
+    25000000
+    """
+    return min(max(assets - target * equity, 0), assets)
+
+
 def carry(leverage: float, yield_rate: float, borrow_rate: float) -> float:
     """Return the annual return on equity: yield on all collateral less interest on the borrowed part.
 

@@ -13,6 +13,7 @@ from contagion.finance.leverage import (
     loop_debt,
     loop_leverage,
     loop_rounds,
+    sale_to_leverage,
     wipe_out_drop,
 )
 from tests.cases import published
@@ -51,7 +52,7 @@ def test_the_published_market_maker_leverage_comes_out() -> None:
         equity = assets * (1 - float(drop)) / after
         assert after == pytest.approx(expected["L_after"], rel=rtol)
         assert equity == pytest.approx(expected["equity"], rel=rtol)
-        sale = assets * (1 - float(drop)) * (1 - inputs["target"] / after)
+        sale = sale_to_leverage(assets * (1 - float(drop)), equity, inputs["target"])
         assert sale == pytest.approx(expected["sell_to_target"], rel=rtol)
     assert wipe_out_drop(leverage) == case["expected"]["insolvency_drop"]
 
@@ -97,6 +98,19 @@ def test_leverage_after_a_fall_is_that_of_the_balance_sheet(leverage: float, dro
 def test_leverage_grows_without_bound_towards_the_wipe_out(leverage: float) -> None:
     assert leverage_after_drop(leverage, wipe_out_drop(leverage) * (1 - 1e-6)) > 1e4
     assert leverage_after_drop(leverage, wipe_out_drop(leverage) * (1 + 1e-6)) == inf
+
+
+@given(st.floats(1, 1e9), st.floats(1.01, 50), st.floats(1, 10))
+def test_a_sale_reaches_the_leverage_or_is_not_needed(assets: float, leverage: float, target: float) -> None:
+    equity = assets / leverage
+    sale = sale_to_leverage(assets, equity, target)
+    assert sale == pytest.approx(max(0, assets * (1 - target / leverage)), abs=1e-9 * assets)
+    assert (assets - sale) / equity == pytest.approx(min(leverage, target))
+
+
+@pytest.mark.parametrize("equity", [0, -5])
+def test_who_has_no_equity_sells_everything(equity: float) -> None:
+    assert sale_to_leverage(100, equity, 2) == 100
 
 
 @given(st.floats(0.1, 0.9), st.floats(0.5, 1))
