@@ -1,9 +1,8 @@
 """A limit order book of one market: integers, price-time priority, makers' ladders as one object each.
 
-Best first means by price, then by age. A side is a heap of *heads*: of every plain order, and of every ladder
-only the best level that is left; the next one enters the heap when that is gone. A ladder of forty levels is
-therefore placed, moved and cancelled like one order, and makers may quote again at every turn. What is
-cancelled stays in the heap until it surfaces or the heap has doubled.
+A side keeps its prices sorted and at each price the orders by age. Of a ladder only the best level that is left
+stands there; the next one takes its place when that is gone. A ladder of forty levels is therefore placed, moved
+and cancelled like one order, and makers can afford to quote again at every turn.
 
 Prices are positive multiples of `tick`, quantities of `lot`, in the caller's units; owners are any integers. A
 side is `BUY` (the bids) or `SELL` (the asks).
@@ -15,21 +14,23 @@ an incoming order meets are cancelled, and it walks on.
 >>> book.place(1, SELL, (101, 102, 104), (5, 5, 5))
 3
 >>> book.limit(2, BUY, 101, 7)
-(2, Walk(fills=(Fill(owner=1, price=101, quantity=5),), filled=5, notional=505, last=101, unfilled=2, cancelled=0))
+(2, Walk(fills=(Fill(owner=1, price=101, quantity=5),), filled=5, notional=505, last=101, unfilled=0, cancelled=0))
 >>> book.best(BUY), book.best(SELL)
 (101, 102)
 >>> book.quote(BUY, 20).unfilled
 10
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
-from heapq import heapify, heappop, heappush, heapreplace
-from math import gcd
+from heapq import merge
+from math import gcd, inf
 from operator import mul, neg
 from typing import NamedTuple
 
 BUY, SELL = 1, -1
+
+_new = tuple.__new__  # a third of the time of a named tuple's own constructor
 
 
 class Fill(NamedTuple):
@@ -43,8 +44,8 @@ class Fill(NamedTuple):
 class Walk(NamedTuple):
     """What an order met: fills best first, their quantity and exact sum of price times quantity.
 
-    last : price of the last fill, 0 without one; unfilled : what found nobody; cancelled : quantity of the
-    owner's own orders that were in the way.
+    last : price of the last fill, 0 without one; unfilled : what found nobody and does not rest; cancelled :
+    quantity of the owner's own orders that were in the way.
     """
 
     fills: tuple[Fill, ...]
@@ -53,6 +54,9 @@ class Walk(NamedTuple):
     last: int
     unfilled: int
     cancelled: int
+
+
+NO_TRADE = Walk((), 0, 0, 0, 0, 0)
 
 
 class Resting(NamedTuple):
@@ -73,36 +77,25 @@ class Cancelled(NamedTuple):
     notional: int
 
 
-Head = tuple[int, int, int]
-"""Of an order or ladder: its price (negative for bids, so that the least is best), sequence number and owner."""
-
-
 class Ladder:
-    """An owner's levels on one side, best first; those before `head` are gone, `left` is there of that one."""
+    """An owner's levels on one side, best first; `head` is the best that is left, and the one that others see."""
 
-    __slots__ = ("head", "left", "prices", "quantities", "sequence")
+    __slots__ = ("head", "owner", "prices", "quantities", "side")
 
-    def __init__(self, sequence: int, prices: Sequence[int], quantities: Sequence[int]) -> None:
-        self.sequence, self.prices, self.quantities = sequence, prices, quantities
-        self.head, self.left = 0, quantities[0]
+    def __init__(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int], head: int = 0) -> None:
+        self.owner, self.side, self.prices, self.quantities, self.head = owner, side, prices, quantities, head
 
-    def levels(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Return the prices and quantities that are left."""
-        return self.prices[self.head :], (self.left, *self.quantities[self.head + 1 :])
-
-    def advance(self) -> bool:
-        """Turn to the next level; return whether there is one."""
-        self.head += 1
-        if self.head == len(self.prices):
-            return False
-        self.left = self.quantities[self.head]
-        return True
+    def behind(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the prices and quantities after the head."""
+        return self.prices[self.head + 1 :], self.quantities[self.head + 1 :]
 
     def copy(self) -> "Ladder":
-        """Return a ladder that changes by itself; the levels are shared, they never change."""
-        other = Ladder(self.sequence, self.prices, self.quantities)
-        other.head, other.left = self.head, self.left
-        return other
+        """Return a ladder that moves on by itself; the levels are shared, for they never change."""
+        return Ladder(self.owner, self.side, self.prices, self.quantities, self.head)
+
+
+Level = dict[int, int]
+"""Quantity of every order and ladder head at one price, by sequence number, oldest first."""
 
 
 class Book:
@@ -112,60 +105,75 @@ class Book:
         if tick <= 0 or lot <= 0:
             raise ValueError(f"the tick and the lot of a book must be positive: {tick}, {lot}")
         self.tick, self.lot = tick, lot
-        self._sequence = 0
-        self._heads: dict[int, list[Head]] = {BUY: [], SELL: []}
-        self._room = {BUY: 64, SELL: 64}  # heads a side may have before the cancelled ones are swept
-        self._orders: dict[int, int] = {}  # quantity left of every plain order
-        self._ladders: dict[tuple[int, int], Ladder] = {}  # by owner and side
+        self._sequence = 0  # of the last order or ladder: its age, and a plain order's id
+        self._levels: dict[int, Level] = {}  # by rank, which is side * price: the greatest of a side is its best
+        self._ranks: dict[int, list[int]] = {BUY: [], SELL: []}  # of each side, the best last
+        self._orders: dict[int, tuple[int, int]] = {}  # owner and rank of every plain order
+        self._ladders: dict[int, Ladder] = {}
+        self._sequence_of: dict[tuple[int, int], int] = {}  # the ladder of an owner on a side
 
     # ------------------------------------------------------------------------------------------ orders
 
     def limit(self, owner: int, side: int, price: int, quantity: int) -> tuple[int, Walk]:
         """Trade at `price` or better, then rest; return (order id, trades), the id 0 when nothing rests."""
-        if price <= 0 or price % self.tick:
-            raise ValueError(f"a price must be a positive multiple of the tick {self.tick}: {price}")
-        if quantity <= 0 or quantity % self.lot:
-            raise ValueError(f"a quantity must be a positive multiple of the lot {self.lot}: {quantity}")
-        walk = self._match(owner, side, quantity, side * price)
-        if not walk.unfilled:
-            return 0, walk
-        self._sequence += 1
-        self._orders[self._sequence] = walk.unfilled
-        self._push(side, (-side * price, self._sequence, owner))
-        return self._sequence, walk
+        if price <= 0 or price % self.tick or quantity <= 0 or quantity % self.lot:
+            raise ValueError(
+                f"a price must be a positive multiple of the tick {self.tick}, a quantity of the lot {self.lot}: "
+                f"{quantity} at {price}"
+            )
+        rank, others, walk = side * price, self._ranks[-side], NO_TRADE
+        if others and others[-1] >= -rank:
+            walk = self._match(owner, side, quantity, -rank)
+            quantity = walk.unfilled
+            if not quantity:
+                return 0, walk
+            walk = walk._replace(unfilled=0)
+        self._sequence = sequence = self._sequence + 1
+        self._orders[sequence] = owner, rank
+        level = self._levels.get(rank)
+        if level is None:
+            self._insert(rank, sequence, quantity)
+        else:
+            level[sequence] = quantity
+        return sequence, walk
 
     def take(self, owner: int, side: int, quantity: int, limit: int | None = None) -> Walk:
         """Trade at once, at `limit` or better; what finds nobody is `unfilled` and does not rest."""
         self._check_taking(quantity)
-        return self._match(owner, side, quantity, float("inf") if limit is None else side * limit)
+        return self._match(owner, side, quantity, -inf if limit is None else -side * limit)
 
     def quote(self, side: int, quantity: int, limit: int | None = None, owner: int | None = None) -> Walk:
         """Return what `take` would, changing nothing."""
         self._check_taking(quantity)
-        bound = float("inf") if limit is None else side * limit
-        fills, left, cancelled = [], quantity, 0
-        for key, maker, resting in self._queue(-side):
+        bound = inf if limit is None else side * limit
+        left, notional, last, cancelled = quantity, 0, 0, 0
+        fills: list[Fill] = []
+        for key, sequence, _, resting in self._queue(-side):
             if not left or key > bound:
                 break
+            maker = self._owner(sequence)
             if maker == owner:
                 cancelled += resting
                 continue
             traded = min(resting, left)
+            last = side * key
             left -= traded
-            fills.append(Fill(maker, side * key, traded))
-        return _walk(fills, left, cancelled)
+            notional += last * traded
+            fills.append(Fill(maker, last, traded))
+        return Walk(tuple(fills), quantity - left, notional, last, left, cancelled)
 
     def cancel(self, order_id: int) -> int:
         """Cancel a plain order; return the quantity, 0 when it is gone."""
-        return self._orders.pop(order_id, 0)
+        order = self._orders.pop(order_id, None)
+        return self._remove(order[1], order_id) if order is not None else 0
 
     def cancel_all(self, owner: int) -> Cancelled:
         """Cancel everything of an owner, plain orders and ladders."""
         gone = self.orders_of(owner)
         for order in gone:
-            self._orders.pop(order.id, None)
+            self.cancel(order.id)
         for side in (BUY, SELL):
-            self._ladders.pop((owner, side), None)
+            self._forget(owner, side)
         return _cancelled(gone)
 
     # ----------------------------------------------------------------------------------------- ladders
@@ -177,7 +185,7 @@ class Book:
         kept, not copied: do not change them.
         """
         self._check_ladder(side, prices, quantities)
-        self._ladders.pop((owner, side), None)
+        self._forget(owner, side)
         return self._rest(owner, side, prices, quantities)
 
     def shift(self, owner: int, side: int, ticks: int) -> int:
@@ -185,178 +193,184 @@ class Book:
 
         Post-only as in `place`; age counts from now. ValueError when a price would not be positive.
         """
-        ladder = self._ladders.get((owner, side))
-        if ladder is None:
-            return 0
-        prices, quantities = ladder.levels()
-        moved = [price + ticks * self.tick for price in prices]
-        if min(moved[0], moved[-1]) <= 0:
-            raise ValueError(f"a ladder moved by {ticks} ticks would end at {min(moved[0], moved[-1])}")
-        del self._ladders[owner, side]
-        return self._rest(owner, side, moved, quantities)
+        prices, quantities = self.ladder(owner, side)
+        by = ticks * self.tick
+        if prices and min(prices[0], prices[-1]) + by <= 0:
+            raise ValueError(f"a ladder from {prices[0]} to {prices[-1]} cannot move by {by}: prices are positive")
+        self._forget(owner, side)
+        return self._rest(owner, side, [price + by for price in prices], quantities)
 
     def withdraw(self, owner: int, side: int) -> Cancelled:
         """Cancel an owner's ladder on one side."""
-        ladder = self._ladders.pop((owner, side), None)
-        if ladder is None:
-            return Cancelled(0, 0, 0, 0)
-        return _cancelled([Resting(0, side, *level) for level in zip(*ladder.levels(), strict=True)])
+        prices, quantities = self.ladder(owner, side)
+        self._forget(owner, side)
+        total = sum(quantities)
+        bids, asks = (total, 0) if side == BUY else (0, total)
+        return Cancelled(len(prices), bids, asks, sum(map(mul, prices, quantities)))
 
     # ----------------------------------------------------------------------------------------- reading
 
     def best(self, side: int) -> int | None:
         """Return the best price of a side, None when it is empty."""
-        heads = self._heads[side]
-        while heads:
-            key, sequence, owner = heads[0]
-            if self._left(side, sequence, owner):
-                return -side * key
-            heappop(heads)
-        return None
+        ranks = self._ranks[side]
+        return side * ranks[-1] if ranks else None
 
     def depth(self, side: int, limit: int) -> tuple[int, int]:
         """Return (quantity, notional) that rests at `limit` or better."""
-        quantity = notional = 0
-        for _, prices, quantities in self._blocks(side):
-            reach = _reach(side, prices, limit)
-            quantity += sum(quantities[:reach])
-            notional += sum(map(mul, prices[:reach], quantities))
+        ranks = self._ranks[side]
+        ranks = ranks[bisect_left(ranks, side * limit) :]
+        quantities = [sum(self._levels[rank].values()) for rank in ranks]
+        quantity, notional = sum(quantities), side * sum(map(mul, ranks, quantities))
+        for ladder in self._ladders.values():
+            if ladder.side == side:
+                behind, sizes = ladder.behind()
+                reach = _reach(side, behind, limit)
+                quantity += sum(sizes[:reach])
+                notional += sum(map(mul, behind[:reach], sizes))
         return quantity, notional
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
         """Return (price, quantity) by price, best first, to `limit` where one is given."""
-        found: dict[int, int] = {}
-        for _, prices, quantities in self._blocks(side):
-            for price, quantity in zip(prices, quantities, strict=True):
-                found[price] = found.get(price, 0) + quantity
+        found = {side * rank: sum(self._levels[rank].values()) for rank in self._ranks[side]}
+        for ladder in self._ladders.values():
+            if ladder.side == side:
+                for price, quantity in zip(*ladder.behind(), strict=True):
+                    found[price] = found.get(price, 0) + quantity
         levels = sorted(found.items(), reverse=side == BUY)
         return levels if limit is None else [level for level in levels if side * (level[0] - limit) >= 0]
 
+    def ladder(self, owner: int, side: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the prices and quantities that are left of an owner's ladder, best first."""
+        sequence = self._sequence_of.get((owner, side))
+        if sequence is None:
+            return (), ()
+        ladder = self._ladders[sequence]
+        prices, quantities = ladder.behind()
+        price = ladder.prices[ladder.head]
+        return (price, *prices), (self._levels[side * price][sequence], *quantities)
+
     def orders_of(self, owner: int) -> list[Resting]:
-        """Return an owner's resting orders and ladder levels, bids first."""
-        return [
-            Resting(order_id, side, *level)
-            for side in (BUY, SELL)
-            for order_id, prices, quantities in self._blocks(side, owner)
-            for level in zip(prices, quantities, strict=True)
+        """Return an owner's resting orders, oldest first, then the levels of its ladders."""
+        plain = [
+            Resting(sequence, BUY if rank > 0 else SELL, abs(rank), self._levels[rank][sequence])
+            for sequence, (maker, rank) in self._orders.items()
+            if maker == owner
         ]
+        for side in (BUY, SELL):
+            plain += [Resting(0, side, *level) for level in zip(*self.ladder(owner, side), strict=True)]
+        return plain
 
     def resting(self, owner: int, side: int) -> int:
         """Return the quantity that an owner has resting on a side."""
-        return sum(sum(quantities) for _, _, quantities in self._blocks(side, owner))
+        return sum(order.quantity for order in self.orders_of(owner) if order.side == side)
 
     def copy(self) -> "Book":
         """Return a book with the same orders under the same ids that lives on by itself."""
         other = Book(self.tick, self.lot)
-        other._sequence, other._room = self._sequence, self._room.copy()
-        other._heads = {side: heads.copy() for side, heads in self._heads.items()}
-        other._orders = self._orders.copy()
-        other._ladders = {key: ladder.copy() for key, ladder in self._ladders.items()}
+        other._sequence = self._sequence
+        other._levels = {rank: level.copy() for rank, level in self._levels.items()}
+        other._ranks = {side: ranks.copy() for side, ranks in self._ranks.items()}
+        other._orders, other._sequence_of = self._orders.copy(), self._sequence_of.copy()
+        other._ladders = {sequence: ladder.copy() for sequence, ladder in self._ladders.items()}
         return other
 
     # ---------------------------------------------------------------------------------------- matching
 
     def _match(self, owner: int, side: int, quantity: int, bound: float) -> Walk:
-        heads, fills, left, cancelled = self._heads[-side], [], quantity, 0
-        while left and heads:
-            key, sequence, maker = heads[0]
-            if key > bound:
-                break
-            resting = self._left(-side, sequence, maker)
+        """Walk the other side while its ranks are at least `bound`; take off what trades or is cancelled."""
+        ranks, levels, orders = self._ranks[-side], self._levels, self._orders
+        left, notional, last, cancelled = quantity, 0, 0, 0
+        fills: list[Fill] = []
+        while left and ranks and ranks[-1] >= bound:
+            rank = ranks[-1]
+            level = levels[rank]
+            sequence = next(iter(level))
+            resting = level[sequence]
+            order = orders.get(sequence)
+            maker = self._ladders[sequence].owner if order is None else order[0]
             if maker == owner:
                 cancelled += resting
-                self._reduce(-side, resting)
-                continue
-            traded = min(resting, left)
-            if traded:
-                fills.append(Fill(maker, side * key, traded))
-            left -= traded
-            self._reduce(-side, traded)
-        return _walk(fills, left, cancelled)
-
-    def _left(self, side: int, sequence: int, owner: int) -> int:
-        """Return what is left of the order or ladder level behind a head, 0 when it was cancelled."""
-        left = self._orders.get(sequence)
-        if left is None:
-            ladder = self._ladders.get((owner, side))
-            left = ladder.left if ladder is not None and ladder.sequence == sequence else 0
-        return left
-
-    def _reduce(self, side: int, quantity: int) -> None:
-        """Take a quantity off the first head of a side, and the head off when nothing is left."""
-        heads = self._heads[side]
-        _, sequence, owner = heads[0]
-        left = self._left(side, sequence, owner) - quantity
-        if sequence in self._orders:
-            if left:
-                self._orders[sequence] = left
             else:
-                del self._orders[sequence]
-                heappop(heads)
+                traded = resting if resting < left else left
+                left -= traded
+                last = -side * rank
+                notional += last * traded
+                fills.append(_new(Fill, (maker, last, traded)))
+                if traded < resting:
+                    level[sequence] = resting - traded
+                    break
+            del level[sequence]
+            if not level:
+                del levels[rank]
+                ranks.pop()
+            if order is not None:
+                del orders[sequence]
+            else:
+                self._advance(sequence)
+        return _new(Walk, (tuple(fills), quantity - left, notional, last, left, cancelled))
+
+    def _queue(self, side: int) -> Iterator[tuple[int, int, int, int]]:
+        """Return (minus rank, sequence, level of the ladder, quantity) of all that rests, in order of execution."""
+        seen = (
+            (-rank, sequence, 0, quantity)
+            for rank in reversed(self._ranks[side])
+            for sequence, quantity in self._levels[rank].items()
+        )
+        return merge(seen, *[_behind(s, ladder) for s, ladder in self._ladders.items() if ladder.side == side])
+
+    def _owner(self, sequence: int) -> int:
+        order = self._orders.get(sequence)
+        return order[0] if order is not None else self._ladders[sequence].owner
+
+    def _insert(self, rank: int, sequence: int, quantity: int) -> None:
+        """Let an order or a ladder head stand at its price, by age."""
+        level = self._levels.get(rank)
+        if level is None:
+            self._levels[rank] = {sequence: quantity}
+            insort(self._ranks[BUY if rank > 0 else SELL], rank)
             return
-        ladder = self._ladders.get((owner, side))
-        if ladder is None or ladder.sequence != sequence:
-            heappop(heads)
-        elif left:
-            ladder.left = left
-        elif ladder.advance():
-            heapreplace(heads, (-side * ladder.prices[ladder.head], sequence, owner))
+        level[sequence] = quantity
+        if sequence < self._sequence:  # a ladder's next level meets younger orders
+            self._levels[rank] = dict(sorted(level.items()))
+
+    def _remove(self, rank: int, sequence: int) -> int:
+        """Take an order or a ladder head off its price and return its quantity."""
+        level = self._levels[rank]
+        quantity = level.pop(sequence)
+        if not level:
+            del self._levels[rank]
+            ranks = self._ranks[BUY if rank > 0 else SELL]
+            del ranks[bisect_left(ranks, rank)]
+        return quantity
+
+    def _advance(self, sequence: int) -> None:
+        """Let the next level of a ladder take its head's place, or the ladder go."""
+        ladder = self._ladders[sequence]
+        ladder.head += 1
+        if ladder.head < len(ladder.prices):
+            self._insert(ladder.side * ladder.prices[ladder.head], sequence, ladder.quantities[ladder.head])
         else:
-            del self._ladders[owner, side]
-            heappop(heads)
+            del self._ladders[sequence], self._sequence_of[ladder.owner, ladder.side]
 
     def _rest(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int]) -> int:
         """Rest a new ladder behind the other side's best price."""
         other = self.best(-side)
-        crossing = 0 if other is None else _reach(side, prices, other)
-        if crossing == len(prices):
-            return 0
-        if crossing:
+        if other is not None and prices and side * (prices[0] - other) >= 0:
+            crossing = _reach(side, prices, other)
             prices, quantities = prices[crossing:], quantities[crossing:]
-        self._sequence += 1
-        self._ladders[owner, side] = Ladder(self._sequence, prices, quantities)
-        self._push(side, (-side * prices[0], self._sequence, owner))
+        if prices:
+            self._sequence = sequence = self._sequence + 1
+            self._ladders[sequence] = Ladder(owner, side, prices, quantities)
+            self._sequence_of[owner, side] = sequence
+            self._insert(side * prices[0], sequence, quantities[0])
         return len(prices)
 
-    def _push(self, side: int, head: Head) -> None:
-        heads = self._heads[side]
-        heappush(heads, head)
-        if len(heads) > self._room[side]:
-            heads[:] = [entry for entry in heads if self._left(side, entry[1], entry[2])]
-            heapify(heads)
-            self._room[side] = 2 * len(heads) + 64
-
-    def _queue(self, side: int) -> Iterator[tuple[int, int, int]]:
-        """Yield (key, owner, quantity) in order of execution: a heap read best first from its root."""
-        heads = self._heads[side]
-        waiting = [(heads[0], 0, -1)] if heads else []  # (head, place in the heap, level if not the first)
-        while waiting:
-            head, at, level = heappop(waiting)
-            key, sequence, owner = head
-            if level < 0:
-                for child in range(2 * at + 1, min(2 * at + 3, len(heads))):
-                    heappush(waiting, (heads[child], child, -1))
-            left = self._left(side, sequence, owner)
-            if not left:
-                continue
-            if sequence in self._orders:
-                yield key, owner, left
-                continue
-            ladder = self._ladders[owner, side]
-            level = max(level, ladder.head)
-            yield key, owner, left if level == ladder.head else ladder.quantities[level]
-            if level + 1 < len(ladder.prices):
-                heappush(waiting, ((-side * ladder.prices[level + 1], sequence, owner), at, level + 1))
-
-    def _blocks(self, side: int, owner: int | None = None) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-        """Yield (id, prices, quantities) of every plain order and ladder, in no order."""
-        for key, sequence, maker in self._heads[side]:
-            if owner is not None and maker != owner:
-                continue
-            if sequence in self._orders:
-                yield sequence, (-side * key,), (self._orders[sequence],)
-            elif self._left(side, sequence, maker):
-                yield 0, *self._ladders[maker, side].levels()
+    def _forget(self, owner: int, side: int) -> None:
+        """Take a ladder off, where there is one."""
+        sequence = self._sequence_of.pop((owner, side), None)
+        if sequence is not None:
+            ladder = self._ladders.pop(sequence)
+            self._remove(side * ladder.prices[ladder.head], sequence)
 
     # ------------------------------------------------------------------------------------------ checks
 
@@ -377,10 +391,10 @@ class Book:
             raise ValueError(f"quantities must be positive multiples of the lot {self.lot}: {list(quantities)}")
 
 
-def _walk(fills: list[Fill], left: int, cancelled: int) -> Walk:
-    filled = sum(fill.quantity for fill in fills)
-    notional = sum(fill.price * fill.quantity for fill in fills)
-    return Walk(tuple(fills), filled, notional, fills[-1].price if fills else 0, left, cancelled)
+def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int]]:
+    """Yield what `Book._queue` says of a ladder's levels after its head."""
+    for at in range(ladder.head + 1, len(ladder.prices)):
+        yield -ladder.side * ladder.prices[at], sequence, at, ladder.quantities[at]
 
 
 def _cancelled(orders: Sequence[Resting]) -> Cancelled:
