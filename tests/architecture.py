@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 FLOORS = {
     "units": 0, "errors": 0,
     "ledger": 1, "log": 1, "network": 1, "params": 1, "source": 1, "finance": 1,
-    "ports": 2, "graph": 2, "why": 2,
+    "ports": 2, "graph": 2, "why": 2, "accounts": 2,
     "routes": 3, "runs": 3, "simulation": 3, "venues": 3,
     "mechanisms": 4, "shocks": 4, "metrics": 4,
     "assembly": 5,
@@ -41,6 +41,7 @@ THIRD_PARTY = {
     "rich": ("cli", "terminal"),
     "matplotlib": ("plot",),
     "jinja2": ("report",),
+    "numba": ("accounts",),
 }
 """Who may import what is neither in the standard library nor NumPy."""
 
