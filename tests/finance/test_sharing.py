@@ -38,6 +38,7 @@ def exact_parts(total: int, weights: list[int]) -> list[int]:
 @given(st.integers(0, 2 * SUPPLY_LIMIT - 1) | st.integers(0, 100), st.lists(LARGE, min_size=1, max_size=50))
 @example(2 * SUPPLY_LIMIT - 1, [SUPPLY_LIMIT])
 @example(SUPPLY_LIMIT - 1, [SUPPLY_LIMIT - 1, 1])
+@example(2**31 + 1, [2**32, 2**33])  # a whole share, from two remainders that make one divisor
 @example(SUPPLY_LIMIT - 2, [1, SUPPLY_LIMIT - 2])
 @example(SUPPLY_LIMIT // 3, [SUPPLY_LIMIT // 2 - 1, SUPPLY_LIMIT // 2 + 1])
 def test_parts_sum_to_the_total_and_are_exact_shares_rounded(total: int, weights: list[int]) -> None:
