@@ -17,7 +17,8 @@ from contagion.runs import Books
 from contagion.units import PRICE_SCALE
 
 Columns = dict[str, Any]
-KINDS = ["clock", "start", "shock", "trade", "oracle-update", "payment", "redemption", "interest", *FAILURES]
+VENUES = ["cancel", "insurance", "uncovered-deficit", "unfilled", "margin-call", "leverage", "funding", "bad-debt"]
+KINDS = ["clock", "start", "shock", "trade", "oracle-update", "payment", "redemption", "interest", *FAILURES, *VENUES]
 """The names of event kinds that hand-made logs use."""
 
 CLOCK_ROW: Columns = {"kind": "clock", "cause": -1}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import Channel
+from contagion.metrics.groups import Integers, Owners, distinct, rows_by_group
 from contagion.metrics.losses import by_holder_value
 from contagion.metrics.marks import Floats, Marks, Series
 
@@ -19,10 +20,20 @@ Columns = dict[str, NDArray[Any]]
 
 TRANSFERS = {
     "liquidation": Channel.PENALTY,
+    "liquidation-fee": Channel.PENALTY,
     "trade": Channel.SLIPPAGE,
+    "fill": Channel.SLIPPAGE,
+    "cross": Channel.SLIPPAGE,
     "bad-debt": Channel.CREDIT,
+    "uncovered-deficit": Channel.CREDIT,
     "gas": Channel.FEE,
+    "fee": Channel.FEE,
     "redemption": Channel.FEE,
+    "funding": Channel.FUNDING,
+    "interest": Channel.INTEREST,
+    "insurance": Channel.INSURANCE,
+    "auto-deleveraging": Channel.ADL_HAIRCUT,
+    "deleveraging": Channel.ADL_HAIRCUT,
     "default": Channel.DEFAULT_COST,
 }
 """The channel of what a transaction itself moved, by the kind of its event; others are worth nothing net."""
@@ -30,29 +41,28 @@ TRANSFERS = {
 
 def attribution(
     postings: Columns, prices: Columns, kinds: NDArray[Any], books: Any, members: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+) -> tuple[Integers, Integers, Floats]:
     """Return (holders, members, changes of equity by channel), a row a holder, or one a member.
 
-    postings : the journal; kinds : kind of every event; the second axis follows `Channel`.
+    postings : the journal, in any order; kinds : kind of every event; the second axis follows `Channel`.
     """
-    marks, size = Marks(prices, books), len(books.holders)
-    holder, member = postings["holder"].astype(np.int64), postings["member"].astype(np.int64)
-    span = int(member.max(initial=-1)) + 2 if members else 1
-    keys, rows = np.unique(holder * span + (member + 1 if members else 0), return_inverse=True)
-    table = np.zeros((len(keys), len(Channel)))
-    pairs, group = np.unique(holder * len(books.assets) + postings["asset"], return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    bounds = np.searchsorted(group[order], np.arange(len(pairs) + 1))
-    for number, pair in enumerate(pairs.tolist()):
-        chosen = order[bounds[number] : bounds[number + 1]]
-        series = marks.series(*divmod(pair, len(books.assets)))
-        _add_prices(table, rows[chosen], series, postings["event"][chosen], postings["amount"][chosen], books.opening)
+    member = postings["member"] if members else np.full_like(postings["member"], -1)
+    owners = Owners(postings["holder"], member, len(books.holders))
+    return owners.holders, owners.members, changes(postings, Marks(prices, books), kinds, books, owners)
+
+
+def changes(postings: Columns, marks: Marks, kinds: NDArray[Any], books: Any, owners: Owners) -> Floats:
+    """Return the changes of equity by channel, a row an owner of postings."""
+    table, size = np.zeros((len(Channel), len(owners))), len(books.assets)
+    events, amounts = np.maximum(postings["event"], books.opening), postings["amount"].astype(np.float64)
+    pairs, group = distinct(postings["holder"].astype(np.int64) * size + postings["asset"], len(books.holders) * size)
+    for pair, rows in zip(pairs.tolist(), rows_by_group(group, len(pairs)), strict=True):
+        _add_prices(table, owners.rows[rows], marks.series(*divmod(pair, size)), events[rows], amounts[rows])
     later = np.flatnonzero(postings["event"] > books.opening)
-    values = by_holder_value({name: column[later] for name, column in postings.items()}, marks, books)
-    channel = _transfer_channels(kinds, books.kinds)[postings["event"][later]]
-    np.add.at(table, (rows[later], channel), values)
-    assert len(keys) <= size or members, "one row a holder"
-    return keys // span, keys % span - 1, table
+    moved = {name: column[later] for name, column in postings.items()}
+    channel = _transfer_channels(kinds, books.kinds)[moved["event"]]
+    np.add.at(table.reshape(-1), channel * len(owners) + owners.rows[later], by_holder_value(moved, marks, books))
+    return table.T
 
 
 def by_channel(table: Floats) -> dict[str, float]:
@@ -61,15 +71,11 @@ def by_channel(table: Floats) -> dict[str, float]:
     return {c.label: float(total[c]) for c in Channel if abs(total[c]) > 1e-12 * size}
 
 
-def _add_prices(
-    table: Floats, rows: NDArray[Any], series: Series, events: NDArray[Any], amounts: NDArray[Any], opening: int
-) -> None:
+def _add_prices(table: Floats, rows: Integers, series: Series, events: Integers, amounts: Floats) -> None:
     """Add amount times (closing minus present sum of increments), channel by channel."""
-    late = np.maximum(events, opening)
-    at = np.searchsorted(series.events, late, side="right")
-    for channel in np.unique(series.channels).tolist():
-        sums = np.concatenate([[0.0], np.cumsum(np.where(series.channels == channel, series.deltas, 0.0))])
-        np.add.at(table, (rows, channel), amounts * (sums[-1] - sums[at]))
+    at = np.searchsorted(series.events, events, side="right")
+    for channel, ahead in series.ahead.items():
+        np.add.at(table[channel], rows, amounts * ahead[at])
 
 
 def _transfer_channels(kinds: NDArray[Any], names: list[str]) -> NDArray[np.int64]:

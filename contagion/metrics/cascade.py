@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contagion.ledger import total
 from contagion.log import FAILURES
+from contagion.metrics.groups import rows_by_group
 
 Columns = dict[str, NDArray[Any]]
 
@@ -38,12 +40,14 @@ def origins(events: Columns, kinds: list[str]) -> NDArray[np.int64]:
 def trigger_depths(events: Columns, kinds: list[str]) -> NDArray[np.int64]:
     """Return the trigger depth of every failure, in the order of `failures`, from the causes alone."""
     failed = failures(events, kinds)
-    depth = np.zeros(len(events["kind"]), dtype=np.int64)
-    nearest = origins(events, kinds)
-    causes = events["cause"]
-    for event in failed.tolist():
-        depth[event] = 1 + depth[nearest[causes[event]]]
-    return depth[failed]
+    place = np.full(len(events["kind"]), len(failed))
+    place[failed] = np.arange(len(failed))
+    above = np.append(place[origins(events, kinds)[events["cause"][failed]]], len(failed))
+    depth = np.append(np.ones(len(failed), dtype=np.int64), 0)
+    while np.any(above < len(failed)):
+        depth += depth[above]
+        above = above[above]
+    return depth[:-1]
 
 
 def generations(events: Columns, kinds: list[str]) -> list[int]:
@@ -82,16 +86,18 @@ def spillover(events: Columns, failed: Columns, kinds: list[str], domains: list[
 
     A failure that a shock or the clock set off comes from 'shock'; `value` is what was at stake.
     """
+    first, shock = failures(events, kinds), len(domains)
+    parent = origins(events, kinds)[events["cause"][first]]
+    is_failure, value = np.zeros((2, len(events["kind"])), dtype=np.int64)
+    is_failure[first], value[failed["event"]] = 1, failed["value"]
+    source = np.where(is_failure[parent] == 1, events["node"][parent], shock)
+    names = sorted({*domains, "shock"})
+    number = np.array([names.index(name) for name in [*domains, "shock"]])
+    cells, group = np.unique(number[source] * len(names) + number[events["node"][first]], return_inverse=True)
     table: dict[str, dict[str, dict[str, float]]] = {}
-    nearest, values = origins(events, kinds), dict(zip(failed["event"].tolist(), failed["value"].tolist(), strict=True))
-    first = set(failures(events, kinds).tolist())
-    for event in sorted(first):
-        parent = int(nearest[events["cause"][event]])
-        source = domains[events["node"][parent]] if parent in first else "shock"
-        target = domains[events["node"][event]]
-        cell = table.setdefault(source, {}).setdefault(target, {"failures": 0, "value": 0})
-        cell["failures"] += 1
-        cell["value"] += values.get(event, 0)
+    for cell, rows in zip(cells.tolist(), rows_by_group(group, len(cells)), strict=True):
+        row = table.setdefault(names[cell // len(names)], {})
+        row[names[cell % len(names)]] = {"failures": len(rows), "value": total(value[first[rows]])}
     return table
 
 

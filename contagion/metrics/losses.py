@@ -8,12 +8,14 @@ the fall of equity between two balance sheets, which are read from the ledger an
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.metrics.marks import Floats, Marks
+from contagion.metrics.groups import distinct, rows_by_group
+from contagion.metrics.marks import Floats, Marks, Series
 
 Columns = dict[str, NDArray[Any]]
 
@@ -45,13 +47,13 @@ class Losses:
         """Return the gains of those who gained."""
         return math.fsum(np.maximum(self.end - self.start, 0.0)[self.perimeter])
 
-    @property
+    @cached_property
     def terms(self) -> dict[str, float]:
         """Return the four terms of the run."""
-        names = ("marks", "outflow", "basis", "liabilities")
-        return {name: math.fsum(getattr(self, name)) for name in names}
+        columns = {name: getattr(self, name) for name in ("marks", "outflow", "basis", "liabilities")}
+        return {name: math.fsum(column[column != 0.0]) for name, column in columns.items()}
 
-    @property
+    @cached_property
     def path(self) -> Floats:
         """Return the net loss after every event."""
         return np.asarray(np.cumsum(self.marks + self.outflow + self.basis + self.liabilities))
@@ -67,20 +69,21 @@ class Losses:
         return abs(self.net - math.fsum(self.terms.values())) / scale
 
 
-def losses(postings: Columns, prices: Columns, balances: Columns, books: Any, events: int) -> Losses:
+def losses(
+    postings: Columns, prices: Columns, balances: Columns, books: Any, events: int, marks: Marks | None = None
+) -> Losses:
     """Return the losses of a run; the perimeter is every holder but the world and those that the books put outside.
 
-    postings : event, holder, member, asset, amount; balances : the ledger at the end; events : their number.
+    postings : event, holder, member, asset, amount, in any order; balances : the ledger at the end; events : their
+    number; marks : those of the prices, where they are known already.
     """
-    marks, perimeter = Marks(prices, books), np.ones(len(books.holders), dtype=bool)
+    marks, perimeter = marks or Marks(prices, books), np.ones(len(books.holders), dtype=bool)
     perimeter[[books.world, *books.outside]] = False
     start = _equity(_opening(postings, books), marks, books)
     end = _equity(balances | {"amount": balances["balance"]}, marks, books, at_end=True)
     terms = {name: np.zeros(events) for name in ("marks", "outflow", "basis", "liabilities")}
     for (holder, asset), rows in _groups(postings, marks, perimeter):
-        series = marks.series(holder, asset)
-        own = perimeter[postings["holder"][rows]]
-        _add_marks(terms["marks"], series, postings["event"][rows][own], postings["amount"][rows][own])
+        _add_marks(terms["marks"], marks.series(holder, asset), postings["event"][rows], postings["amount"][rows])
     _add_flows(terms, postings, marks, books, perimeter)
     return Losses(start, end, **terms, perimeter=perimeter)
 
@@ -130,46 +133,39 @@ def _opening(postings: Columns, books: Any) -> Columns:
 
 
 def _equity(rows: Columns, marks: Marks, books: Any, at_end: bool = False) -> Floats:
-    equity = np.zeros(len(books.holders))
-    pairs = rows["holder"].astype(np.int64) * len(books.assets) + rows["asset"]
-    keys, inverse = np.unique(pairs, return_inverse=True)
-    totals = _integer_sums(inverse, rows["amount"], len(keys))
-    for key, total in zip(keys.tolist(), totals, strict=True):
-        holder, asset = divmod(key, len(books.assets))
+    equity, size = np.zeros(len(books.holders)), len(books.assets)
+    pairs, group = distinct(rows["holder"].astype(np.int64) * size + rows["asset"], len(equity) * size)
+    totals = np.zeros(len(pairs), np.int64)
+    np.add.at(totals, group, rows["amount"])
+    for pair, total in zip(pairs.tolist(), totals.tolist(), strict=True):
+        holder, asset = divmod(pair, size)
         series = marks.series(holder, asset)
         equity[holder] += total * (series.closing if at_end else series.at(np.array([books.opening]))[0])
     return equity
-
-
-def _integer_sums(groups: NDArray[Any], amounts: NDArray[np.int64], count: int) -> list[int]:
-    sums = np.zeros(count, dtype=np.int64)
-    np.add.at(sums, groups, amounts)
-    return [int(total) for total in sums]
 
 
 def _groups(
     columns: Columns, marks: Marks, perimeter: NDArray[np.bool_] | None
 ) -> list[tuple[tuple[int, int], NDArray[np.int64]]]:
     """Return ((a holder, asset), rows) for every way in which some holders value an asset."""
-    holders, assets = columns["holder"].astype(np.int64), columns["asset"].astype(np.int64)
+    holders, assets = columns["holder"].astype(np.int64), columns["asset"]
     width = int(assets.max(initial=0)) + 1
-    pairs, inverse = np.unique(holders * width + assets, return_inverse=True)
-    ways: dict[tuple[int, tuple[int, int]], list[int]] = {}
+    pairs, inverse = distinct(holders * width + assets, (int(holders.max(initial=0)) + 1) * width)
+    ways: dict[tuple[int, tuple[int, int]], tuple[int, int]] = {}
+    way = np.zeros(len(pairs), np.int64)
     for number, pair in enumerate(pairs.tolist()):
         holder, asset = divmod(pair, width)
         if perimeter is None or perimeter[holder]:
-            ways.setdefault((asset, marks.feeds(holder, asset)), []).append(number)
-    return [
-        (divmod(int(pairs[members[0]]), width), np.flatnonzero(np.isin(inverse, members))) for members in ways.values()
-    ]
+            way[number], _ = ways.setdefault((asset, marks.feeds(holder, asset)), (len(ways) + 1, pair))
+    rows = rows_by_group(way[inverse], len(ways) + 1)[1:]
+    return [(divmod(pair, width), rows[number - 1]) for number, pair in ways.values()]
 
 
-def _add_marks(term: Floats, series: Any, events: NDArray[Any], amounts: NDArray[Any]) -> None:
+def _add_marks(term: Floats, series: Series, events: NDArray[Any], amounts: NDArray[Any]) -> None:
     """Add old holdings times the fall of the mark, at every event that moved it."""
-    order = np.argsort(events, kind="stable")
-    held = np.concatenate([[0.0], np.cumsum(amounts[order].astype(np.float64))])
-    before = held[np.searchsorted(events[order], series.events, side="left")]
-    np.add.at(term, series.events, -before * series.deltas)
+    since = np.searchsorted(series.events, events, side="right")
+    held = np.cumsum(np.bincount(since, weights=amounts, minlength=len(series.events) + 1))
+    np.add.at(term, series.events, -held[:-1] * series.deltas)
 
 
 def _add_flows(

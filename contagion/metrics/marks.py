@@ -6,6 +6,7 @@ the price after.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,21 @@ class Series:
 
     def at(self, events: NDArray[np.int64]) -> Floats:
         """Return the value after each of the given events."""
-        levels = np.concatenate([[self.opening], self.opening + np.cumsum(self.deltas)])
-        return np.asarray(levels[np.searchsorted(self.events, events, side="right")])
+        return np.asarray(self.levels[np.searchsorted(self.events, events, side="right")])
+
+    @cached_property
+    def levels(self) -> Floats:
+        """Return the value before the first increment and after each."""
+        return np.concatenate([[self.opening], self.opening + np.cumsum(self.deltas)])
+
+    @cached_property
+    def ahead(self) -> dict[int, Floats]:
+        """Return, per channel, the sum of its increments from each place to the end."""
+        table = {}
+        for channel in np.unique(self.channels).tolist():
+            sums = np.concatenate([[0.0], np.cumsum(np.where(self.channels == channel, self.deltas, 0.0))])
+            table[channel] = sums[-1] - sums
+        return table
 
     @property
     def closing(self) -> float:
