@@ -56,12 +56,11 @@ def do(book: Any, operation: Operation) -> Any:
 
 
 def state(book: Any, owner: int, limit: int) -> Any:
-    """What a book says of itself: its prices, all it would trade in order, and what one owner has in it."""
+    """What a book says of itself: its prices, all that it would trade, in order, and one owner's orders."""
     return [
-        (book.best(side), book.levels(side), book.levels(side, limit), book.depth(side, limit),
-         book.quote(-side, EVERYTHING), book.resting(owner, side), *map(list, book.ladder(owner, side)))
+        (book.best(side), book.levels(side), book.depth(side, limit), book.quote(-side, EVERYTHING).fills)
         for side in (BUY, SELL)
-    ] + book.orders_of(owner)  # fmt: skip
+    ] + book.orders_of(owner)
 
 
 def whole(book: Book) -> Any:
