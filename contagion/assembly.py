@@ -178,7 +178,10 @@ def _assets(network: Network) -> list[Asset]:
 
 
 def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None:
-    """Create the mechanisms, hand out what they hold, and let them open in the order of their ranks."""
+    """Create the mechanisms, hand out what they hold, and let them open in the order of their ranks.
+
+    Who lends what others deposit does so last (`open_loans`).
+    """
     for number, node in enumerate(sim.network.nodes):
         mechanism = mechanism_of(node.kind, allow_code)
         params = mechanism.Params.model_validate(dict(node.parameters))
@@ -193,9 +196,11 @@ def _populate(sim: Simulation, graph: nx.MultiDiGraph, allow_code: bool) -> None
                 sim.transact("opening", edge.target, *legs, cause=CLOCK, asset=asset, quantity=amount)
             except Refused as refusal:
                 raise Misfit(("edges", edge.name), str(refusal)) from None
-    for mechanism in sorted(sim.mechanisms, key=lambda m: (m.opens, m.node)):
+    ranked = sorted(sim.mechanisms, key=lambda m: (m.opens, m.node))
+    lending = [mechanism for mechanism in ranked if hasattr(mechanism, "open_loans")]
+    for mechanism, step in [*((m, m.open) for m in ranked), *((m, m.open_loans) for m in lending)]:
         try:
-            mechanism.open()
+            step()
         except Refused as refusal:
             raise Misfit(("nodes", sim.network.names[mechanism.node]), str(refusal)) from None
     sim.opening = sim.record("start", -1, cause=CLOCK)

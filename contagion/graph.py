@@ -8,6 +8,7 @@ Exposures are edges too: what a node holds at the start is the quantity on its `
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import product
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -140,7 +141,8 @@ NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "perimeter", "pat
 def build(nodes: Mapping[str, Mapping[str, Any]], edges: Iterable[Mapping[str, Any]]) -> nx.MultiDiGraph:
     """Return the graph of node tables and edge tables as a scenario writes them.
 
-    A node's `balances` become `holds` edges, and a `world` is added where there is none.
+    A node's `balances` become `holds` edges, and a `world` is added where there is none. An end of an edge may be
+    a list of nodes: an edge for each, or for each pair.
 
     >>> graph = build({"eth": {"kind": "asset"}, "ann": {"kind": "account", "balances": {"eth": 2}}}, [])
     >>> sorted(graph), [data["quantity"] for *_, data in graph.edges(data=True)]
@@ -155,14 +157,20 @@ def build(nodes: Mapping[str, Mapping[str, Any]], edges: Iterable[Mapping[str, A
         graph.add_node("world", kind="world", path=())
     for number, table in enumerate(edges):
         facts = {key: value for key, value in table.items() if key not in ("from", "to")}
-        ends = (end if isinstance(end := table.get(key), str) else "" for key in ("from", "to"))
-        graph.add_edge(*ends, **facts, path=("edges", number))
+        for source, target in product(_ends(table.get("from")), _ends(table.get("to"))):
+            graph.add_edge(source, target, **facts, path=("edges", number))
     for name, table in nodes.items():
         balances = table.get("balances")
         for asset, quantity in balances.items() if isinstance(balances, Mapping) else ():
             path = ("nodes", name, "balances", asset)
             graph.add_edge(asset, name, role="holds", quantity=quantity, path=path)
     return graph
+
+
+def _ends(stated: Any) -> list[str]:
+    """Return the names at one end of an edge table: one, or a list of which each gets an edge of its own."""
+    names = stated if isinstance(stated, list) and stated else [stated]
+    return [name if isinstance(name, str) else "" for name in names]
 
 
 def edge_name(source: str, target: str, data: Mapping[str, Any]) -> str:
@@ -229,7 +237,7 @@ def knock_out(
         for path, value in switches[name].get("set", {}).items():
             set_value(graph, path, value)
         for target in switches[name].get("remove", []):
-            knock_out(graph, target)
+            knock_out(graph, node=target, edge=target)
         return graph
     node, edge = node or name, edge or name
     if node in graph:

@@ -87,30 +87,54 @@ class Sale(_Shock):
 
 
 class Reprice(_Shock):
-    """Move an asset's reference price by `size` in `steps` along a straight path; what else moves it compounds."""
+    """Move an asset's reference price by `size` in `steps` along a straight path; what else moves it compounds.
+
+    `betas` name further assets, which move at the same moments by so many times the size (a common factor).
+    """
 
     kind: Literal["reprice"]
     asset: AssetName
     size: Number = Field(ge=Decimal("-0.999999"))
+    betas: dict[AssetName, Number] = {}
 
     def check(self, sim: Simulation) -> None:
         """Refuse a price that cannot be counted."""
-        price = sim.reference_price(sim.assets[self.asset])
-        if not 0 < price + price * to_ppm(self.size) // PPM < SUPPLY_LIMIT:
-            raise Misfit(("size",), f"leads to a price beyond what can be counted, {SUPPLY_LIMIT / PRICE_SCALE:.2g}")
+        for name, size in self._sizes():
+            price = sim.reference_price(sim.assets[name])
+            if not 0 < price + price * to_ppm(size) // PPM < SUPPLY_LIMIT:
+                key = ("size",) if name == self.asset else ("betas", name)
+                raise Misfit(key, f"leads to a price beyond what can be counted, {SUPPLY_LIMIT / PRICE_SCALE:.2g}")
 
     def process(self, sim: Simulation) -> Process:
-        """Return the process that moves the price."""
+        """Return the process that moves the prices."""
         node, asset = sim.network.ids[self.asset], sim.assets[self.asset]
-        mechanism = cast(Any, sim.mechanisms[node])
         yield sim.env.timeout(self.at)
-        opened = last = mechanism.feeds[asset].mark.price
+        paths = [_Path(sim, name, to_ppm(size)) for name, size in self._sizes()]
         for step in range(1, self.steps + 1):
             if step > 1:
                 yield sim.env.timeout(self.gap())
-            path = max(opened + opened * to_ppm(self.size) * step // (PPM * self.steps), 1)
-            price, last = max(mechanism.feeds[asset].mark.price * path // last, 1), path
-            mechanism.reprice(price, sim.shock(node, asset=asset, price=price))
+            prices = [path.at(step, self.steps) for path in paths]
+            event = sim.shock(node, asset=asset, price=prices[0])
+            for path, price in zip(paths, prices, strict=True):
+                path.mechanism.reprice(price, event)
+
+    def _sizes(self) -> list[tuple[str, Decimal]]:
+        return [(self.asset, self.size), *((name, beta * self.size) for name, beta in sorted(self.betas.items()))]
+
+
+class _Path:
+    """The straight path of one reference price, on top of whatever else moves it."""
+
+    def __init__(self, sim: Simulation, name: str, size_ppm: int) -> None:
+        self.mechanism = cast(Any, sim.mechanisms[sim.network.ids[name]])
+        self._feed, self._size = self.mechanism.feeds[sim.assets[name]], size_ppm
+        self._opened = self._last = self._feed.mark.price
+
+    def at(self, step: int, steps: int) -> int:
+        """Return the price of a step; asked for once a step, in order."""
+        path = max(self._opened + self._opened * self._size * step // (PPM * steps), 1)
+        price, self._last = max(self._feed.mark.price * path // self._last, 1), path
+        return price
 
 
 class Withdrawal(_Shock):

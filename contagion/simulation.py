@@ -111,7 +111,14 @@ class Simulation:
         return event
 
     def record_members(
-        self, kind: str, node: int, members: Integers, causes: Integers, weighted: Floats, exogenous: Floats, **columns: Any
+        self,
+        kind: str,
+        node: int,
+        members: Integers,
+        causes: Integers,
+        weighted: Floats,
+        exogenous: Floats,
+        **columns: Any,
     ) -> int:
         """Log a failure for each of a crowd's members, or of a named node (member -1); return the first event."""
         first = self.log.append_failures(self.env.now, kind, node, causes, members, weighted, exogenous, **columns)
@@ -154,6 +161,10 @@ class Simulation:
     def issuer(self, asset: int) -> int:
         """Return who issues an asset: its issuer node, else the world."""
         return min(self.ledger.assets[asset].issuers - {self.world}, default=self.world)
+
+    def currency_value(self, amount: int, asset: int) -> int:
+        """Return an amount of an asset at its reference price, in base units of the currency."""
+        return int(self.currency_values(np.array([amount]), asset)[0])
 
     def currency_values(self, amounts: Integers, asset: int) -> Integers:
         """Return amounts of an asset at its reference price, in base units of the currency, rounded."""

@@ -7,8 +7,10 @@ arbitrageurs see books, account holders see the exchange, and neither sees the o
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from contagion.ledger import Leg
+from contagion.errors import Misfit
+from contagion.ledger import Asset, Leg
 from contagion.ports import Feed, Mechanism, Port, Signal
+from contagion.units import PRICE_DECIMALS, to_units
 
 BUY, SELL = 1, -1
 
@@ -51,11 +53,28 @@ class Market(Protocol):
     asset: int
     traded: int
     numeraire: int
+    quote_price: int
     perpetual: bool
+    tick: int
     lot: int
     scale: int
     clearing: Clearing
     feeds: dict[int, Feed]
+
+    def resting(self, maker: int) -> tuple[int, int]:
+        """Return how much a maker has resting, (bids, offers)."""
+
+    def at_stake(self, maker: int) -> tuple[int, int]:
+        """Return (number of a maker's orders, what they are worth in the currency)."""
+
+    def price_in_currency(self) -> int:
+        """Return the last price in 10^-9 of the currency."""
+
+    def depth(self) -> tuple[int, int]:
+        """Return (bid, ask) quantity within the market's band around the last price."""
+
+    def rounded(self, quantity: int) -> int:
+        """Return the quantity in whole lots, rounded down."""
 
     def best(self, side: int) -> int | None:
         """Return the best resting price of a side, in 10^-9 of the numeraire; None where it is empty."""
@@ -91,11 +110,20 @@ class Custodian(Protocol):
     def balance(self, holder: int, asset: int) -> int:
         """Return a holder's balance of an asset here, negative for a loan."""
 
-    def open_account(self, holder: int, balances: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
-        """Post what an account brings to time 0: balances by asset; (contracts, entry price) by contract."""
+    def leverage(self, holder: int) -> tuple[float, float]:
+        """Return (gross assets over equity, equity in base units of the settlement) of an account."""
 
-    def open_crowd(self, holder: int, rows: Any) -> None:
-        """Post what a crowd brings to time 0, one row an account."""
+    def withdraw(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
+        """Let a client take coins out after a delay; Refused while halted or when margin would be short."""
+
+    def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
+        """Take a client's coins in at once; Refused while halted."""
+
+    def open_account(self, holder: int, balances: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
+        """Post what an account brings to time 0: balances by coin; (contracts, entry price or 0) by book."""
+
+    def open_crowd(self, holder: int, book: Any) -> None:
+        """Post what a crowd brings to time 0, and keep its members' accounts."""
 
 
 BOOKS: Port[Market] = Port("trades", "out")
@@ -105,3 +133,42 @@ ARBITRAGED: Port[Market] = Port("arbitrage", "out")
 EXCHANGES: Port[Custodian] = Port("margin", "in")
 CLIENTS: Port[Mechanism] = Port("margin", "out")
 FUNDS: Port[Mechanism] = Port("funds", "out")
+
+
+def open_accounts(sim: Any, node: int) -> Custodian | None:
+    """Open a node's accounts at the exchanges of its `margin` edges; return the first of them, None without any.
+
+    sim : the simulation, to which the opening is posted.
+    """
+    first = None
+    for link in sim.links(node, EXCHANGES):
+        terms = link.attributes
+        balances = {sim.assets[name]: sim.units(sim.assets[name], amount) for name, amount in terms["balances"].items()}
+        positions = {}
+        for name, contract in terms["positions"].items():
+            book = sim.mechanisms[sim.network.ids[name]]
+            entry = to_units(contract["entry"], PRICE_DECIMALS) if contract["entry"] else 0
+            positions[book.node] = (sim.units(book.asset, contract["quantity"]), entry)
+        link.peer.open_account(node, balances, positions)
+        first = first or link.peer
+    return first
+
+
+def clearer_of(sim: Any, market: int) -> Clearing | None:
+    """Return the exchange that sends orders to a market (a `trades` edge), None without one; Misfit with two."""
+    found = [link.peer for link in sim.links(market, CLEARERS) if hasattr(link.peer, "open_crowd")]
+    if len(found) > 1:
+        path = ("nodes", sim.network.names[market])
+        raise Misfit(path, f"{len(found)} exchanges send orders here ('trades' edges): one clears a market")
+    return found[0] if found else None
+
+
+def add_contract(sim: Any, market: int, asset: int, numeraire: int) -> int:
+    """Return the ledger's number of a perpetual's contract, made with its cost; its exchange stands behind both."""
+    name, nodes = sim.network.names[market], sim.network.nodes
+    behind = [e.source for e in sim.network.edges_in(market, "trades") if nodes[e.source].kind == "exchange"]
+    if not behind:
+        raise Misfit(("nodes", name), "a perpetual needs a 'trades' edge from the exchange that clears it")
+    issuers, assets = frozenset(behind[:1]), sim.ledger.assets
+    sim.add_asset(Asset(f"{name}:cost", assets[numeraire].decimals, issuers, anybody=True))
+    return int(sim.add_asset(Asset(f"{name}:contract", assets[asset].decimals, issuers, anybody=True)))

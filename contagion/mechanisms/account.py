@@ -1,6 +1,7 @@
 """A named holder with balances and positions: passive, but it can be liquidated.
 
-What it holds stands on its `holds` edges; what it has pledged and borrowed on its `borrows` edges.
+What it holds stands on its `holds` edges; what it has pledged and borrowed on its `borrows` edges, what it has
+at an exchange on its `margin` edges.
 """
 
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from typing import ClassVar
 from contagion.params import Params as Parameters
 from contagion.ports import LENDERS, Mechanism, Position, Process
 from contagion.simulation import Simulation
+from contagion.venues import open_accounts
 
 
 class Account:
@@ -24,13 +26,14 @@ class Account:
         self.sim, self.node = sim, node
 
     def open(self) -> None:
-        """Open the positions of the `borrows` edges: they exist at the start, no market is used."""
+        """Open the positions of `borrows` and `margin` edges: they exist at the start, no market is used."""
         sim = self.sim
         for link in sim.links(self.node, LENDERS):
             for side in ("collateral", "debt"):
                 for name, quantity in link.attributes[side].items():
                     asset = sim.assets[name]
                     link.peer.open_position(Position(self.node, -1), asset, sim.units(asset, quantity), side)
+        open_accounts(sim, self.node)
 
     def processes(self) -> Iterable[Process]:
         """Return nothing."""

@@ -1,4 +1,4 @@
-"""A crowd of borrowers: one node, N members as arrays.
+"""Borrowers at a lender: one collateral and one debt each.
 
 Each member pledges one asset and owes another at the lender of its `borrows` edge. Sizes are lognormal (or,
 with `tail`, Pareto) and scaled so that the collateral adds up to the stated total; health factors are a floor
@@ -7,44 +7,22 @@ anything is decided with them. Members do nothing by themselves: the lender liqu
 """
 
 import math
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
-
 from contagion.errors import Misfit
-from contagion.params import AssetName, Positive
-from contagion.params import Params as Parameters
-from contagion.ports import LENDERS, Mechanism, Position, Process
+from contagion.ports import LENDERS, Position
 from contagion.simulation import Simulation
 from contagion.units import PPM, SUPPLY_LIMIT
 
 
-class Population:
-    """N borrowers with one collateral and one debt each."""
+class Borrowers:
+    """N borrowers; `terms` are the population's parameters."""
 
-    class Params(Parameters):
-        """`total` collateral in tokens; `spread` and `health_spread` are standard deviations of logarithms."""
-
-        count: int = Field(ge=1, le=10_000_000)
-        collateral: AssetName
-        debt: AssetName
-        total: Positive
-        spread: Positive = Decimal("1.5")
-        tail: Positive | None = None
-        health_floor: Positive = Decimal("1.02")
-        health_median: Positive = Decimal("1.6")
-        health_spread: Positive = Decimal(1)
-
-    opens = 5
-    reacts: ClassVar[bool] = False
-
-    def __init__(self, sim: Simulation, node: int, params: "Population.Params") -> None:
-        self.sim, self.node, self.params = sim, node, params
-        self.collateral, self.debt = sim.assets[params.collateral], sim.assets[params.debt]
+    def __init__(self, sim: Simulation, node: int, terms: Any) -> None:
+        self.sim, self.node, self.params = sim, node, terms
+        self.collateral, self.debt = sim.assets[terms.collateral], sim.assets[terms.debt]
 
     def open(self) -> None:
         """Draw the members and open their positions at the lender."""
@@ -65,10 +43,6 @@ class Population:
             lender.add_members(everybody, self.collateral, self.debt, self.params.count)
             lender.open_position(everybody, self.collateral, deposits, "collateral")
             lender.open_position(everybody, self.debt, debts, "debt")
-
-    def processes(self) -> Iterable[Process]:
-        """Return nothing: borrowers who would act are `looper` or `account` nodes."""
-        return ()
 
     def _sizes(self, rng: np.random.Generator) -> NDArray[np.int64]:
         p = self.params
@@ -92,6 +66,3 @@ class Population:
 
     def _decimals(self, asset: int) -> int:
         return self.sim.ledger.assets[asset].decimals
-
-
-MECHANISM: type[Mechanism] = Population

@@ -4,6 +4,9 @@ For stylised and classical models: linear, square-root, exponential and logarith
 PI-01). The outside takes the other side at the average price of the walk, and the move is permanent. Where a
 `prices` edge brings the asset's reference price, the market re-quotes in proportion to it. A purchase raises
 the price as a sale of that size would lower it; under the exponential law it undoes one exactly.
+
+As a market for perpetual contracts (`contract = "perpetual"`, cleared by the exchange of its `trades` edge) it is
+what that exchange's engine sells into where no book is wanted (`contracts`).
 """
 
 from collections.abc import Iterable
@@ -11,23 +14,29 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from contagion.finance import impact
+from contagion.mechanisms.impact.contracts import Contracts
 from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_DECIMALS, to_ppm, to_units
+from contagion.units import PPM, PRICE_DECIMALS, PRICE_SCALE, to_ppm, to_units
+from contagion.venues import add_contract
 
 
-class Impact:
+class Impact(Contracts):
     """A market for one asset against one numeraire, the outside being the counterparty."""
 
     class Params(Parameters):
-        """`depth` in tokens (exponential: price falls by 63% when sold; linear: to zero); square root: Y·σ·√(Q/V)."""
+        """`depth` in tokens (exponential: price falls by 63% when sold; linear: to zero); square root: Y·σ·√(Q/V).
+
+        `absolute`: price falls by quantity over depth, whatever it is; `depth` is then tokens per unit of price.
+        """
 
         asset: AssetName
         numeraire: AssetName
         price: Positive | None = None
-        law: Literal["linear", "square_root", "exponential", "log"] = "exponential"
+        law: Literal["linear", "absolute", "square_root", "exponential", "log"] = "exponential"
+        contract: Literal["spot", "perpetual"] = "spot"
         depth: Positive = Decimal(1_000_000)
         volume: Positive = Decimal(1_000_000)
         volatility: Positive = Decimal("0.04")
@@ -43,12 +52,15 @@ class Impact:
         self.asset, self.numeraire = sim.assets[params.asset], sim.assets[params.numeraire]
         self._fee = to_ppm(params.fee)
         self.feeds: dict[int, Feed] = {}
+        self.perpetual = params.contract == "perpetual"
+        self.traded = add_contract(sim, node, self.asset, self.numeraire) if self.perpetual else self.asset
 
     def open(self) -> None:
         """Quote the stated price, else the asset's reference price."""
         stated = self.params.price
         price = to_units(stated, PRICE_DECIMALS) if stated else self.sim.reference_price(self.asset)
-        self.feeds[self.asset] = self.sim.feed(self.node, self.asset, price)
+        self.feeds[self.traded] = self.sim.feed(self.node, self.traded, price)
+        self.open_contracts()
 
     def processes(self) -> Iterable[Process]:
         """Return the re-quoting to the reference price."""
@@ -86,7 +98,7 @@ class Impact:
             price=price,
             value=received,
         )
-        self.feeds[self.asset].move(price, event, channel)
+        self.feeds[self.traded].move(price, event, channel)
         return Trade(event, received)
 
     def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
@@ -101,7 +113,7 @@ class Impact:
 
     def _walk(self, sold: int, quantity: int) -> tuple[int, int]:
         """Return (received, price afterwards)."""
-        price, one = self.feeds[self.asset].mark.price, self._scale(self.asset)
+        price, one = self.feeds[self.traded].mark.price, self._scale(self.asset)
         cash = self._scale(self.numeraire)
         quote = self.sim.reference_price(self.numeraire)
         if sold == self.asset:
@@ -118,6 +130,9 @@ class Impact:
     def _fall(self, quantity: float) -> tuple[float, float]:
         """Return (relative price fall, average shortfall) of a sale of base units."""
         p, tokens = self.params, quantity / self._scale(self.asset)
+        if p.law == "absolute":
+            kappa = PRICE_SCALE / float(p.depth) / self.feeds[self.traded].mark.price
+            return impact.linear_impact(tokens, kappa), impact.linear_slippage(tokens, kappa)
         if p.law == "linear":
             kappa = 1 / float(p.depth)
             return impact.linear_impact(tokens, kappa), impact.linear_slippage(tokens, kappa)
@@ -134,7 +149,7 @@ class Impact:
         return int(10 ** self.sim.ledger.assets[asset].decimals)
 
     def _follow(self) -> Process:
-        sim, inbox, feed = self.sim, self.sim.inbox(), self.feeds[self.asset]
+        sim, inbox, feed = self.sim, self.sim.inbox(), self.feeds[self.traded]
         last = {f.market: f.mark for f in sim.subscribe(self.node, asset=self.asset, inbox=inbox)}
         while True:
             yield inbox.wait()

@@ -1,0 +1,259 @@
+"""The liquidation engine: one interval, six steps, always in this order.
+
+1. The mark vector is read (`marks`). 2. Accounts in breach at it are found, named ones by name and then members
+by number; margin calls go out to those near. 3. All their resting orders are cancelled. 4. Contract by contract,
+in the order of their books, the positions to be closed are set: whole, or a slice of a large one. Opposite sides
+of the cohort cross at the mark. 5. What is left of one side is sold or bought through the book, every order
+limited at the price at which its account has nothing left, so that those with more to lose drop out later; what
+a price level gives is shared pro rata by all who still accept it. Cash that is missing afterwards is raised by
+selling coins, those with the highest collateral ratio first, without a limit. 6. What no book would take at its
+limit goes to the insurance fund at that limit, then to the winners (`backstop`), and so does what an emptied
+account still owes.
+
+One log row an account and contract; a cohort is one trade.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.finance.margin import queue_fills, share_out
+from contagion.log import Channel, Depth
+from contagion.mechanisms.exchange.backstop import Backstop
+from contagion.mechanisms.exchange.custody import Custody
+from contagion.mechanisms.exchange.marks import Line, MarkVector
+from contagion.mechanisms.exchange.roster import Cohort, Roster
+from contagion.mechanisms.exchange.sales import coins_for, sell_coins
+from contagion.mechanisms.exchange.terms import ExchangeTerms
+from contagion.ports import Signal
+from contagion.simulation import Simulation
+from contagion.units import PPM, SUPPLY_LIMIT, to_ppm
+from contagion.venues import BUY, SELL
+
+Integers = NDArray[np.int64]
+
+
+class Engine:
+    """Margin calls and liquidations of one exchange."""
+
+    def __init__(
+        self, sim: Simulation, custody: Custody, roster: Roster, marks: MarkVector, terms: ExchangeTerms, calls: Signal
+    ) -> None:
+        self.sim, self.custody, self.roster, self.marks, self.terms = sim, custody, roster, marks, terms
+        self.calls, self.node = calls, custody.node
+        self.backstop = Backstop(sim, custody, roster, terms)
+        self._contracts = sorted((line for line in marks.lines if line.asset in custody.contracts), key=_by_asset)
+        self._coins = self._sale_order([line for line in marks.lines if line.asset not in custody.contracts])
+        self._called: set[int] = set()
+        self._slice, self._limited = to_ppm(terms.slice), terms.order_limit == "bankruptcy"
+        self._slice_above = float(terms.slice_above) * 10 ** sim.ledger.assets[custody.settlement].decimals
+
+    def interval(self) -> bool:
+        """Do steps 2 to 6; return whether anything is left to do in the next interval."""
+        prices = self.roster.prices()
+        self._call_margins(prices)
+        cohort = self.roster.breaches()
+        if len(cohort):
+            self._cancel_orders(cohort)
+            for line in self._contracts:
+                cohort = self._close(cohort, line)
+            self._raise_cash(cohort)
+            self.backstop.settle(cohort)
+        quiet = self.backstop.after(len(cohort) == 0, self._contracts)
+        return len(cohort) > 0 or not quiet
+
+    # --------------------------------------------------------------------------- 2, 3: calls and orders
+
+    def _call_margins(self, prices: Any) -> None:
+        """Tell named accounts that come near, once until they have recovered."""
+        trigger, call_at = float(self.terms.trigger), float(self.terms.call_at)
+        for holder in self.roster.named:
+            left, _, maintenance = self.roster.facts(holder, prices)
+            near = holder not in self.roster.exempt and left < maintenance * (call_at / trigger - 1.0)
+            if near and holder not in self._called:
+                cause = self.roster.cohort(np.array([holder]), np.array([-1]), prices).cause[0]
+                event = self.sim.record("margin-call", holder, cause=int(cause), market=self.node)
+                self._called.add(holder)
+                self.calls.fire(event, holder)
+            elif not near:
+                self._called.discard(holder)
+
+    def _cancel_orders(self, cohort: Cohort) -> None:
+        for row in np.flatnonzero(cohort.member < 0).tolist():
+            holder = int(cohort.holder[row])
+            for line in self.marks.lines:
+                if line.book is not None and any(line.book.resting(holder)):
+                    line.book.cancel_all(holder, cause=int(cohort.cause[row]), distress=True)
+            self.calls.fire(int(cohort.cause[row]), holder)
+
+    # --------------------------------------------------------------------------------- 4, 5: contracts
+
+    def _close(self, cohort: Cohort, line: Line) -> Cohort:
+        """Close the cohort's positions in one contract; return the cohort with the equity that is left."""
+        held, _ = self.roster.positions(cohort, line.asset)
+        rows = np.flatnonzero(held)
+        if not len(rows):
+            return cohort
+        part, held = cohort.take(rows), held[rows]
+        unit = self.roster.unit(line.asset)
+        size = self._sizes(held, unit, line.book)
+        limits = self._limits(part, held, unit, line)
+        events = self._log(part, held, size, line)
+        crossed = self._cross(part, held, size, limits, line, events)
+        filled, proceeds = self._through_book(part, held, size - crossed, limits, line, events)
+        rest = size - crossed - filled
+        worth = np.rint(filled * unit)
+        slippage = np.where(filled > 0, np.where(held > 0, proceeds - worth, worth - proceeds), 0.0)
+        equity = cohort.equity.copy()
+        equity[rows] += slippage
+        if self._limited and rest.any():
+            left = part.take(rest > 0)
+            self.backstop.take_over(left, line, rest[rest > 0] * np.sign(held[rest > 0]), limits[rest > 0], events)
+            equity[rows[rest > 0]] = np.where(rest[rest > 0] == size[rest > 0], 0.0, equity[rows[rest > 0]])
+        return replace(cohort, equity=equity)
+
+    def _sizes(self, held: Integers, unit: float, book: Any) -> Integers:
+        """Return how many contracts to close: all, or of a large position a slice in whole lots."""
+        size = np.abs(held)
+        if self._slice < PPM:
+            sliced = np.maximum(np.rint(size * (self._slice / PPM)).astype(np.int64) // book.lot, 1) * book.lot
+            size = np.where(size * unit > self._slice_above, np.minimum(sliced, size), size)
+        return size
+
+    def _limits(self, part: Cohort, held: Integers, unit: float, line: Line) -> Integers:
+        """Return each order's limit in 10^-9 of the settlement: where its account has nothing left."""
+        if not self._limited:
+            return np.where(held > 0, 1, SUPPLY_LIMIT - 1)
+        mark = line.feed.mark.price + line.funded
+        distance = part.equity / held * (mark / unit)
+        raw = np.clip(mark - distance, 1.0, float(SUPPLY_LIMIT // 2))
+        return np.where(held > 0, np.ceil(raw), np.maximum(np.floor(raw), 1.0)).astype(np.int64)
+
+    def _log(self, part: Cohort, held: Integers, size: Integers, line: Line) -> Integers:
+        """Log one liquidation an account; return their events."""
+        sim, unit = self.sim, self.roster.unit(line.asset)
+        events = np.zeros(len(part), np.int64)
+        values = sim.currency_values(np.rint(size * unit).astype(np.int64), self.custody.settlement)
+        for holder, rows in part.groups():
+            first = sim.record_members(
+                "liquidation", holder, part.member[rows], part.cause[rows], part.weighted[rows], part.exogenous[rows],
+                channel=Channel.MARGIN_LIQUIDATION, asset=line.asset, market=line.book.node,
+                quantity=size[rows] * np.sign(held[rows]), price=line.feed.mark.price, value=values[rows],
+            )  # fmt: skip
+            events[rows] = first + np.arange(len(rows))
+        return events
+
+    def _cross(
+        self, part: Cohort, held: Integers, size: Integers, limits: Integers, line: Line, events: Integers
+    ) -> Integers:
+        """Let longs and shorts of the cohort close against each other at the mark; return what each closed."""
+        mark, crossed = line.feed.mark.price + line.funded, np.zeros(len(part), np.int64)
+        sides = [(held > 0) & (limits <= mark), (held < 0) & (limits >= mark)]
+        totals = [int(size[side].sum()) for side in sides]
+        amount = min(totals) // line.book.lot * line.book.lot
+        if not amount:
+            return crossed
+        paid = line.book.notional(amount, mark)
+        legs = []
+        for side, sign in zip(sides, (SELL, BUY), strict=True):
+            shares = share_out(amount // line.book.lot, size[side] // line.book.lot) * line.book.lot
+            money = share_out(paid, shares)
+            crossed[side] = shares
+            legs += self._closing(part.take(side), line, sign * shares, sign * money)
+        chosen = int(events[np.argmax(crossed)])
+        self.sim.transact(
+            "cross", self.node, *legs, cause=chosen, channel=Channel.MARGIN_LIQUIDATION, asset=line.asset,
+            market=line.book.node, quantity=amount, price=mark,
+            value=self.sim.currency_value(paid, self.custody.settlement),
+        )  # fmt: skip
+        return crossed
+
+    def _through_book(
+        self, part: Cohort, held: Integers, size: Integers, limits: Integers, line: Line, events: Integers
+    ) -> tuple[Integers, Integers]:
+        """Sell or buy what is left through the book; return what each filled, and for how much."""
+        filled, money = np.zeros(len(part), np.int64), np.zeros(len(part), np.int64)
+        for sign in (SELL, BUY):
+            rows = np.flatnonzero((np.sign(held) == -sign) & (size > 0))
+            if not len(rows):
+                continue
+            lot, book = line.book.lot, line.book
+            levels = book.levels(-sign)
+            fills = queue_fills(levels, limits[rows], size[rows] // lot * lot, sign, lot)
+            total = int(fills.filled.sum())
+            if not total:
+                continue
+            walk = book.walk(sign, total, None, -1)
+            assert walk.filled == total, "the queue takes what the book has"
+            paid = book.notional_of(walk)
+            got = fills.filled > 0
+            shares = np.zeros(len(rows), np.int64)
+            shares[got] = share_out(paid, fills.weights[got])
+            part_rows = part.take(rows)
+            legs = self._closing(part_rows, line, sign * fills.filled, sign * shares)
+            cause, depth = self._behind(part_rows, fills.filled, events[rows])
+            event = book.settle(
+                legs, sign, walk, -1, None, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth
+            )
+            self._collect_fee(part_rows, shares, event)
+            filled[rows], money[rows] = fills.filled, shares
+        return filled, money
+
+    def _closing(self, part: Cohort, line: Line, change: Integers, paid: Integers) -> Any:
+        return self.roster.closing(part, line.asset, change, self.custody.adjusted(line.asset, change, paid))
+
+    def _behind(self, part: Cohort, weights: Integers, events: Integers) -> tuple[int, Depth]:
+        """Return (the largest order's liquidation, the mean depth of all): what a cohort's trade was set off by."""
+        largest = int(events[np.argmax(weights)])
+        mean = float((part.weighted * weights).sum() / weights.sum())
+        return largest, Depth(self.sim.log.depths[largest].generation, mean)
+
+    def _collect_fee(self, part: Cohort, paid: Integers, event: int) -> None:
+        """Take the liquidation fee for the fund, at most what the account's cash can pay."""
+        rate, fund = to_ppm(self.terms.liquidation_fee), self.backstop.fund
+        if not rate or fund is None:
+            return
+        fees = np.minimum(paid * (rate / PPM), np.maximum(self.roster.cash(part), 0)).astype(np.int64)
+        if total := int(fees.sum()):
+            legs = [*self.roster.legs(part, self.custody.cash, -fees), (fund, self.custody.cash, total)]
+            self.sim.transact(
+                "liquidation-fee", self.node, *legs, cause=event, channel=Channel.PENALTY, market=self.node,
+                value=self.sim.currency_value(total, self.custody.settlement),
+            )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------- 5: coins
+
+    def _raise_cash(self, cohort: Cohort) -> None:
+        """Sell coins of the accounts that owe cash, in the stated order, without a limit."""
+        for line in self._coins:
+            missing = np.maximum(-self.roster.cash(cohort), 0)
+            if not missing.any():
+                return
+            held, _ = self.roster.positions(cohort, line.asset)
+            rows = np.flatnonzero((held > 0) & (missing > 0))
+            if len(rows) and line.book is not None:
+                self._sell(cohort.take(rows), held[rows], missing[rows], line)
+
+    def _sell(self, part: Cohort, held: Integers, missing: Integers, line: Line) -> None:
+        """Sell as much of a coin as covers what is missing at the depth that is there, or all of it."""
+        book, best = line.book, line.book.best(BUY)
+        lot = line.book.lot
+        if best is None:
+            return
+        needed = coins_for(missing, book, best)
+        size = np.minimum(held // lot * lot, needed)
+        if int(size.sum()):
+            events = self._log(part, held, size, line)
+            cause, depth = self._behind(part, size, events)
+            sell_coins(self.roster, line, part, size, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth)
+
+    def _sale_order(self, lines: list[Line]) -> list[Line]:
+        """Return the coins as they are sold: highest first collateral ratio first, then by name."""
+        names, terms = self.sim.ledger.assets, self.terms.assets
+        return sorted(lines, key=lambda line: (-terms[names[line.asset].name].ratios[0][1], names[line.asset].name))
+
+
+def _by_asset(line: Line) -> int:
+    return line.book.node if line.book is not None else line.asset

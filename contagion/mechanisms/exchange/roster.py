@@ -1,0 +1,262 @@
+"""Everybody with an account at an exchange, named holders and members of crowds alike, as arrays.
+
+An account's margin is its cash, its costs and, per coin and contract, a concave function of the notional at the
+mark (`finance.margin.pieces`); below zero it is in breach. Named accounts are few and looked at one by one;
+crowds keep a liquidation index and are asked for those in breach alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.accounts import AccountBook, LiquidationIndex, Rules
+from contagion.finance.margin import margin_value
+from contagion.ledger import Leg
+from contagion.mechanisms.exchange.custody import Custody
+from contagion.mechanisms.exchange.marks import Line
+from contagion.simulation import Simulation
+from contagion.units import PRICE_DECIMALS
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Pieces = Sequence[tuple[float, float]]
+
+
+@dataclass
+class Cohort:
+    """Accounts by holder and member (-1 for a named one), with what an interval needs to know of each."""
+
+    holder: Integers
+    member: Integers
+    equity: Floats
+    cause: Integers
+    weighted: Floats
+    exogenous: Floats
+
+    def __len__(self) -> int:
+        return len(self.holder)
+
+    def take(self, chosen: Any) -> "Cohort":
+        """Return some of the accounts, by a mask or by numbers."""
+        return Cohort(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def groups(self) -> Iterator[tuple[int, Any]]:
+        """Return (holder, rows) for every holder, by holder."""
+        for holder in np.unique(self.holder).tolist():
+            yield holder, np.flatnonzero(self.holder == holder)
+
+
+class Roster:
+    """The accounts of one exchange; `lines` are its coins (but the settlement) and contracts, in one order."""
+
+    def __init__(self, sim: Simulation, custody: Custody, lines: Sequence[Line], pieces: Sequence[Pieces]) -> None:
+        self.sim, self.custody, self.lines, self.pieces = sim, custody, lines, pieces
+        self.named: list[int] = []
+        self.exempt: set[int] = {custody.node, sim.world}
+        self.crowds: dict[int, AccountBook] = {}
+        self._indices: dict[int, LiquidationIndex] = {}
+        self.numbers = {line.asset: number for number, line in enumerate(lines)}
+        decimals, cash = sim.ledger.assets, sim.ledger.assets[custody.settlement].decimals
+        self._factors = np.array([10.0 ** (cash - PRICE_DECIMALS - decimals[line.asset].decimals) for line in lines])
+        self._opened = [line.feed.mark for line in lines]
+        self.loan_rate = 0.0
+        self._ledger_rows = [
+            (line.asset, custody.contracts[line.asset]) if line.asset in custody.contracts
+            else (custody.claims[line.asset], -1) for line in lines
+        ]  # fmt: skip
+
+    # ----------------------------------------------------------------------------------------- joining
+
+    def rules(self) -> Rules:
+        """Return the rules of an account book at this exchange."""
+        return Rules(self.pieces, self.loan_rate)
+
+    def join(self, holder: int) -> None:
+        """Give a named holder an account."""
+        self.custody.clients.add(holder)
+        self.named = sorted({*self.named, holder})
+
+    def join_crowd(self, holder: int, book: AccountBook) -> None:
+        """Give every member of a crowd an account; its columns become rows of the ledger."""
+        self.custody.clients.add(holder)
+        self.crowds[holder] = book
+        ledger = self.sim.ledger
+        ledger.add_column(holder, self.custody.cash, book.column(0, "cash"))
+        for number, (asset, cost) in enumerate(self._ledger_rows):
+            ledger.add_column(holder, asset, book.column(number, "quantity"))
+            if cost >= 0:
+                ledger.add_column(holder, cost, book.column(number, "cost"))
+
+    def start(self) -> None:
+        """Build the indices at the opening marks."""
+        prices = self.prices()
+        self._indices = {holder: LiquidationIndex(book, prices, compiled=False) for holder, book in self.crowds.items()}
+
+    # ----------------------------------------------------------------------------------------- looking
+
+    def prices(self) -> Floats:
+        """Return what one base unit of each line is worth in base units of the settlement."""
+        return np.array([float(line.feed.mark.price) for line in self.lines]) * self._factors
+
+    def unit(self, asset: int) -> float:
+        """Return what one base unit of a coin or contract is worth in base units of the settlement."""
+        number = self.numbers[asset]
+        return float(self.lines[number].feed.mark.price) * float(self._factors[number])
+
+    def facts(self, holder: int, prices: Floats) -> tuple[float, float, float]:
+        """Return (margin left, equity, maintenance) of a named account, in base units of the settlement.
+
+        Equity counts coins at their collateral ratios; what is left is equity minus maintenance.
+        """
+        row, cash = self.sim.ledger.balances[holder], float(self.sim.ledger.balances[holder][self.custody.cash])
+        left, equity = cash * (1.0 + self.loan_rate) if cash < 0 else cash, cash
+        for number, (asset, cost) in enumerate(self._ledger_rows):
+            if row[asset]:
+                x = row[asset] * float(prices[number])
+                value = margin_value(x, self.pieces[number])
+                left += value
+                equity += x if cost >= 0 or x < 0 else value
+            if cost >= 0:
+                left, equity = left + row[cost], equity + row[cost]
+        return left, equity, equity - left
+
+    def worth(self, holder: int, prices: Floats) -> float:
+        """Return the equity of a named account without haircuts."""
+        row = self.sim.ledger.balances[holder]
+        total = float(row[self.custody.cash])
+        for number, (asset, cost) in enumerate(self._ledger_rows):
+            total += row[asset] * float(prices[number]) + (row[cost] if cost >= 0 else 0)
+        return total
+
+    def gross(self, holder: int, prices: Floats) -> float:
+        """Return the gross assets of a named account: coins, and positions at their notional."""
+        row = self.sim.ledger.balances[holder]
+        total = max(float(row[self.custody.cash]), 0.0)
+        for number, (asset, cost) in enumerate(self._ledger_rows):
+            x = row[asset] * float(prices[number])
+            total += abs(x) if cost >= 0 else max(x, 0.0)
+        return total
+
+    def breaches(self) -> Cohort:
+        """Return all accounts in breach at the present marks, named ones first, with their causes."""
+        prices = self.prices()
+        found = [(h, -1) for h in self.named if h not in self.exempt and self.facts(h, prices)[0] < 0]
+        parts = [np.array(found, dtype=np.int64).reshape(-1, 2)]
+        for holder, index in self._indices.items():
+            members = index.breaches(prices)
+            parts.append(np.stack([np.full(len(members), holder, np.int64), members.astype(np.int64)], axis=1))
+        holder, member = np.concatenate(parts).T
+        return self.cohort(holder, member, prices)
+
+    def cohort(self, holder: Integers, member: Integers, prices: Floats) -> Cohort:
+        """Return accounts with their equity, the mark that moved most against each, and their depth."""
+        count = len(holder)
+        blank = Cohort(holder, member, np.zeros(count), np.zeros(count, np.int64), np.ones(count), np.ones(count))
+        if not count:
+            return blank
+        equity = self.cash(blank).astype(np.float64)
+        worst, loss = np.zeros(count), np.zeros((3, count))
+        cause = np.full(count, max(line.event for line in self.lines), np.int64)
+        for number, line in enumerate(self.lines):
+            q, v = self.positions(blank, line.asset)
+            if not q.any():
+                continue
+            size = q.astype(np.float64) * self._factors[number]
+            equity += v + size * float(line.feed.mark.price)
+            move = size * float(line.delta)
+            cause = np.where((move < worst) & (line.event > 0), line.event, cause)
+            worst = np.minimum(worst, move)
+            now, opened = line.feed.mark, self._opened[number]
+            loss += size * np.array(
+                [[now.price - opened.price], [now.generations - opened.generations], [now.exogenous - opened.exogenous]]
+            )
+        adverse = loss[0] < 0
+        safe = np.where(adverse, loss[0], -1.0)
+        mean = np.clip(loss[1] / safe, 0.0, self.sim.highest)
+        weighted = np.where(adverse, 1.0 + mean, 1.0)
+        exogenous = np.where(adverse, np.clip(loss[2] / safe, 0.0, 1.0), 1.0)
+        return Cohort(holder, member, equity, cause, weighted, exogenous)
+
+    def cash(self, cohort: Cohort) -> Integers:
+        """Return the balance in the settlement of each account."""
+        return self._read(cohort, self.custody.cash)
+
+    def positions(self, cohort: Cohort, asset: int) -> tuple[Integers, Integers]:
+        """Return (quantity, cost) of a coin or contract in each account; coins cost nothing."""
+        row, cost = self._ledger_rows[self.numbers[asset]]
+        quantity = self._read(cohort, row)
+        return quantity, self._read(cohort, cost) if cost >= 0 else np.zeros_like(quantity)
+
+    def opponents(self, contract: int, side: int, prices: Floats) -> tuple[Cohort, Integers, Integers]:
+        """Return the accounts with a position on a side, and (quantity, cost) of each; the fund has none."""
+        number, (asset, cost) = self.numbers[contract], self._ledger_rows[self.numbers[contract]]
+        balances = self.sim.ledger.balances
+        named = [h for h in self.named if h not in self.exempt and balances[h][asset] * side > 0]
+        holders, members = [np.array(named, np.int64)], [np.full(len(named), -1, np.int64)]
+        for holder, book in self.crowds.items():
+            found = book.holding(number, side)
+            holders.append(np.full(len(found), holder, np.int64))
+            members.append(found.astype(np.int64))
+        holder, member = np.concatenate(holders), np.concatenate(members)
+        zeros = np.zeros(len(holder))
+        blank = Cohort(holder, member, zeros, np.zeros(len(holder), np.int64), zeros, zeros)
+        quantity, costs = self.positions(blank, contract)
+        return blank, quantity, costs
+
+    def equities(self, cohort: Cohort, prices: Floats) -> Floats:
+        """Return the equity of each account without haircuts."""
+        equity = np.zeros(len(cohort))
+        for holder, rows in cohort.groups():
+            if holder in self.crowds:
+                equity[rows] = self.crowds[holder].equities(prices, cohort.member[rows])
+            else:
+                equity[rows] = self.worth(holder, prices)
+        return equity
+
+    def _read(self, cohort: Cohort, asset: int) -> Integers:
+        values = np.zeros(len(cohort), np.int64)
+        ledger = self.sim.ledger
+        for holder, rows in cohort.groups():
+            if holder in self.crowds:
+                values[rows] = ledger.members[holder, asset].read(cohort.member[rows])
+            else:
+                values[rows] = ledger.balances[holder][asset]
+        return values
+
+    # ----------------------------------------------------------------------------------------- moving
+
+    def legs(self, cohort: Cohort, asset: int, amounts: Integers) -> list[Leg]:
+        """Return the legs by which each account's balance of a ledger asset changes."""
+        legs: list[Leg] = []
+        for holder, rows in cohort.groups():
+            moved = rows[amounts[rows] != 0]
+            if holder in self.crowds and len(moved):
+                legs.append((holder, asset, amounts[moved], cohort.member[moved]))
+            elif holder not in self.crowds:
+                legs += [(holder, asset, int(amounts[row])) for row in moved]
+        return legs
+
+    def closing(self, cohort: Cohort, contract: int, change: Integers, paid: Integers) -> list[Leg]:
+        """Return the legs by which accounts reduce a position by `change` contracts, bought for `paid`.
+
+        Both negative for a sale; nobody's position may change its sign.
+        """
+        held, cost = self.positions(cohort, contract)
+        left = np.where(held + change == 0, 0, _part(cost, held + change, held))
+        realised = cost - paid - left
+        total, custody = int(realised.sum()), self.custody
+        legs = self.legs(cohort, contract, change)
+        legs += self.legs(cohort, custody.contracts[contract], -paid - realised)
+        legs += self.legs(cohort, custody.cash, realised)
+        return [
+            *legs, (custody.node, custody.contracts[contract], total), (custody.node, custody.cash, -total)
+        ]  # fmt: skip
+
+
+def _part(cost: Integers, left: Integers, held: Integers) -> Integers:
+    """Return the part of a cost that stays with what is left of a position, rounded to the unit."""
+    share = np.divide(left, held, out=np.zeros(len(held)), where=held != 0)
+    return np.asarray(np.rint(cost * share), dtype=np.int64)

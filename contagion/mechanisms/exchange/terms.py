@@ -1,0 +1,120 @@
+"""What an exchange states about itself: collateral, contracts, the engine, the fund, transfers.
+
+Maintenance tiers and collateral ratios go by notional, as the venues publish them; `pieces` of
+`finance.margin` turn both into one concave function a balance or position.
+"""
+
+from decimal import Decimal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from contagion.finance import margin
+from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, Rate, Share
+
+Bracket = tuple[Amount, Share]
+"""(notional from which it holds, rate or ratio)."""
+
+
+class Marked(Params):
+    """How a price is marked: weighted `sources`, smoothed over `ema`, within `clamp` of the `index`.
+
+    Where the own book is empty or wider than `wide`, the index stands in for it.
+    """
+
+    sources: dict[NodeName, Positive] = {}
+    index: dict[NodeName, Positive] = {}
+    ema: Duration = 0
+    clamp: Share | None = None
+    wide: Share | None = None
+
+    @model_validator(mode="after")
+    def _needs_index(self) -> Self:
+        if (self.clamp is not None or self.wide is not None) and not self.index:
+            raise ValueError("'clamp' and 'wide' refer to an 'index': state its sources and weights")
+        return self
+
+
+class CoinTerms(Marked):
+    """A coin as collateral: `ratios` by notional (falling), its spot `market`, what a loan of it costs a year."""
+
+    ratios: list[Bracket] = [(Decimal(0), Decimal(1))]
+    market: NodeName | None = None
+    loan_rate: Rate = Decimal(0)
+    loan_maintenance: Share = Decimal("0.05")
+
+
+class ContractTerms(Marked):
+    """A perpetual contract, by the name of its book: maintenance `tiers` by notional (rising)."""
+
+    tiers: list[Bracket] = [(Decimal(0), Decimal("0.005"))]
+    funding_cap: Share = Decimal("0.0075")
+
+
+class Halt(Params):
+    """A time in which nothing leaves or arrives: an operational fact, stated and not modelled."""
+
+    start: Duration
+    end: Duration
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("a halt ends after it starts")
+        return self
+
+
+class Deleveraging(Params):
+    """How winners pay when the fund cannot: who first, by closing positions or by a haircut, at once or after all."""
+
+    ranking: Literal["binance", "bitmex", "hyperliquid", "pro-rata"] = "binance"
+    settlement: Literal["close", "haircut"] = "close"
+
+
+class ExchangeTerms(Params):
+    """An exchange. Times are simulated; `trigger` multiplies maintenance, `call_at` too (a margin call)."""
+
+    settlement: AssetName
+    assets: dict[AssetName, CoinTerms] = {}
+    contracts: dict[NodeName, ContractTerms] = {}
+    interval: Duration = 1_000_000
+    trigger: Positive = Decimal(1)
+    call_at: Positive = Decimal("1.5")
+    order_limit: Literal["bankruptcy", "none"] = "bankruptcy"
+    slice: Share = Decimal(1)
+    slice_above: Amount = Decimal(100_000)
+    liquidation_fee: Share = Decimal(0)
+    unwind: Share = Decimal("0.02")
+    deleveraging: Deleveraging = Deleveraging()
+    funding_interval: Duration = 28_800_000_000
+    interest_interval: Duration = 3_600_000_000
+    withdrawal_delay: Duration = 300_000_000
+    keep: Positive = Field(default=Decimal("1.2"), ge=1)
+    halts: list[Halt] = []
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if not self.interval:
+            raise ValueError("the engine's 'interval' cannot be 0")
+        if self.slice <= 0:
+            raise ValueError("'slice' is a share above 0: what of a large position is closed at a time")
+        if self.deleveraging.settlement == "close" and self.order_limit == "none":
+            raise ValueError(
+                "orders without a limit leave no position to close: set deleveraging.settlement = 'haircut'"
+            )
+        for name, coin in self.assets.items():
+            _pieces_or_complain(name, coin.ratios, falling=True)
+        for name, contract in self.contracts.items():
+            _pieces_or_complain(name, contract.tiers, falling=False)
+        return self
+
+
+def _pieces_or_complain(name: str, brackets: list[Bracket], *, falling: bool) -> None:
+    plain = [(float(floor), float(rate)) for floor, rate in brackets]
+    try:
+        margin.collateral_pieces(plain) if falling else margin.perpetual_pieces(plain)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+__all__ = ["CoinTerms", "ContractTerms", "Deleveraging", "ExchangeTerms", "Halt", "Marked", "Number"]

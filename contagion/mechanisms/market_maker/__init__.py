@@ -1,0 +1,338 @@
+"""A market maker: ladders around a reference, as deep as its risk capacity, until a limit is passed.
+
+It quotes on the books of its `quotes` edges and holds its collateral (coins, staked tokens, a loan perhaps) in
+one account at the exchange of its `margin` edge. It hears markets, fundamentals and other venues over `prices`
+edges, acts `latency` later, and re-quotes a market only when its centre or its depth has moved by a threshold;
+what was taken from a ladder comes back with a time constant, so it wakes by itself only to refill.
+
+Limits: leverage, drawdown of equity, stress (volatility over calm), age of what it hears. Past one of them, or
+when the exchange calls or liquidates it, it cancels everything on every book at once (a `maker-withdrawal`,
+whose orders stay in the ghost books), waits for a cooldown and returns when it is within its limits again. Its
+leverage is logged as it changes: with debt fixed, 2x becomes 3x when collateral falls by a quarter.
+
+One waking: hear all, in order; log leverage; check the limits; re-quote market by market, by edge name.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from math import inf
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from contagion.errors import Misfit
+from contagion.finance import quoting
+from contagion.log import CLOCK, Channel
+from contagion.mechanisms.market_maker.view import View
+from contagion.params import Amount, Duration, NodeName, Number, Positive, Share
+from contagion.params import Params as Parameters
+from contagion.ports import FEEDS, Mechanism, Process, Tick
+from contagion.simulation import Simulation
+from contagion.units import PPM, PRICE_SCALE, to_ppm
+from contagion.venues import BUY, QUOTED, SELL, open_accounts
+
+_LEVERAGE_STEP = 0.1
+_SHORTEST_US = 100_000
+
+
+class QuoteTerms(Parameters):
+    """A ladder at rest: `depth` tokens a side within `reach`, the first level half a `spread` from the centre.
+
+    `capacity` is the inventory, in depths, at which a side is no longer quoted, and `skew` how far the centre has
+    then moved; `shape` is cumulative (distance, share of depth); `recovery` the time constant of refilling.
+    """
+
+    depth: Positive
+    spread: Share = Decimal("0.0004")
+    reach: Positive = Decimal("0.05")
+    levels: int = Field(default=20, ge=1, le=400)
+    shape: list[tuple[Positive, Share]] = [(Decimal(str(a)), Decimal(str(b))) for a, b in quoting.MEASURED_SHAPE]
+    capacity: Positive = Decimal(3)
+    skew: Share = Decimal("0.02")
+    recovery: Duration = 14_000_000
+    calm: Positive = Decimal("0.0005")
+
+
+@dataclass
+class Quoted:
+    """One market as the maker quotes it now."""
+
+    market: Any
+    terms: QuoteTerms
+    view: View
+    distances: list[int]
+    parts: list[int]
+    depth: int
+    start: int
+    cause: int = CLOCK
+    held: int = 0
+    centre: int = 0
+    placed_us: int = 0
+    least: int = 0
+    capacity: float = 1.0
+    skew: float = 0.0
+
+
+class MarketMaker:
+    """Quotes, inventory, limits."""
+
+    class Params(Parameters):
+        """Limits are off where they are 0 (or absent); `own`, `pull` and `anchor` are how the reference learns."""
+
+        quotes: dict[NodeName, QuoteTerms]
+        latency: Duration = 50_000
+        move: Share = Decimal("0.0002")
+        change: Share = Decimal("0.2")
+        sensitivity: Number = Field(default=Decimal("0.65"), ge=0, le=5)
+        memory: Duration = 120_000_000
+        own: Share = Decimal("0.05")
+        pull: Amount = Decimal("0.077")
+        anchor: Amount = Decimal("0.00009")
+        max_leverage: Amount = Decimal(0)
+        max_drawdown: Share = Decimal(0)
+        max_stress: Amount = Decimal(0)
+        max_age: Duration = 0
+        cooldown: Duration = 240_000_000
+
+    opens = 5
+    reacts: ClassVar[bool] = False
+
+    def __init__(self, sim: Simulation, node: int, params: "MarketMaker.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self._inbox = sim.inbox()
+        self._views: dict[int, View] = {}
+        self._feeds: dict[int, tuple[str, int]] = {}
+        self._away_until: int | None = None
+        self._leverage, self._stressed, self._age = 0.0, CLOCK, 0
+        self._sensitivity, self._move = float(params.sensitivity), to_ppm(params.move)
+
+    def open(self) -> None:
+        """Open the account and put up the first ladders."""
+        sim = self.sim
+        self._exchange: Any = open_accounts(sim, self.node)
+        if self._exchange is None:
+            raise Misfit(self._path, "a maker has an account: add a 'margin' edge from an exchange")
+        self._exchange.calls.reach(self._inbox)
+        self._listen()
+        links = sim.links(self.node, QUOTED)
+        names = {sim.network.names[link.peer.node]: link.peer for link in links}
+        for name in self.params.quotes:
+            if name not in names:
+                raise Misfit((*self._path, "quotes", name), f"there is no 'quotes' edge to {name!r}")
+        self._quoted = [self._quoted_at(names[name], terms) for name, terms in sorted(self.params.quotes.items())]
+        self._by_market = {quoted.market.node: quoted for quoted in self._quoted}
+
+    def processes(self) -> Iterable[Process]:
+        """Return the quoting."""
+        self._equity_at_start = self._exchange.leverage(self.node)[1]
+        yield self._quote()
+
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return ("nodes", self.sim.network.names[self.node])
+
+    # ------------------------------------------------------------------------------------------- opening
+
+    def _listen(self) -> None:
+        """Hear fundamentals and markets over `prices` edges: a market here is one's own, elsewhere another venue."""
+        sim = self.sim
+        own = {link.peer.node for link in sim.links(self.node, QUOTED)}
+        for link in sim.links(self.node, FEEDS):
+            kind = sim.network.nodes[link.peer.node].kind
+            for asset, feed in sorted(link.peer.feeds.items()):
+                what = "fundamental" if kind == "asset" else "own" if link.peer.node in own else "other"
+                base = getattr(link.peer, "asset", asset)
+                self._feeds[feed.market] = (what, base)
+                feed.changed.reach(self._inbox, link.latency_us)
+
+    def _quoted_at(self, market: Any, terms: QuoteTerms) -> Quoted:
+        sim, p = self.sim, self.params
+        if market.asset not in self._views:
+            price = sim.reference_price(market.asset)
+            self._views[market.asset] = View(
+                float(price), price, {}, float(terms.calm), p.memory, float(p.anchor), float(p.pull)
+            )  # fmt: skip
+        distances = quoting.offsets(float(terms.spread) / 2, float(terms.reach), terms.levels)
+        shape = [(float(distance), float(share)) for distance, share in terms.shape]
+        depth = market.rounded(sim.units(market.asset, terms.depth))
+        return Quoted(
+            market, terms, self._views[market.asset], distances, quoting.shares(distances, shape),
+            depth, 0, least=max(to_ppm(p.change) * depth // PPM, 1), capacity=float(terms.capacity) * depth,
+            skew=float(terms.skew),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ processes
+
+    def _quote(self) -> Process:
+        sim = self.sim
+        for quoted in self._quoted:
+            quoted.start = quoted.held = self._inventory(quoted)
+            self._requote(quoted, sim.opening)
+        while True:
+            heard = self._inbox.wait()
+            wake = self._next_refill()
+            yield heard if wake is None else heard | sim.env.timeout(wake)
+            if self.params.latency:
+                yield sim.pause(self.params.latency)
+            called = self._hear()
+            self._look(called)
+
+    def _hear(self) -> int:
+        """Take in what has arrived; return the event by which the exchange called or liquidated, if it did."""
+        called, now = CLOCK, self.sim.env.now
+        touched: dict[int, int] = {}
+        for cause, content in self._inbox.take():
+            if not isinstance(content, Tick):
+                called = cause if content == self.node else called
+                continue
+            what, asset = self._feeds[content.market]
+            self._age = max(now - content.time_us, self._age)
+            if asset in self._views:
+                self._take_in(what, asset, content)
+                touched[asset] = cause
+        for quoted in self._quoted:
+            quoted.cause = touched.get(quoted.market.asset, quoted.cause)
+            quoted.view.advance(now)
+        if touched:
+            self._stressed = max(touched.values())
+        return called
+
+    def _take_in(self, what: str, asset: int, tick: Tick) -> None:
+        view = self._views[asset]
+        if what == "fundamental":
+            view.news(tick.mark.price)
+        elif what == "other":
+            view.others[tick.market] = (tick.mark.price, 1.0)
+
+    def _look(self, called: int) -> None:
+        """Check the limits and re-quote, or stay away."""
+        sim = self.sim
+        if sim.twin != "frozen":
+            leverage, equity = self._exchange.leverage(self.node)
+            self._log_leverage(leverage)
+            limit = self._limit_passed(leverage, equity)
+            if self._away_until is not None:
+                if sim.env.now < self._away_until or limit:
+                    return
+                self._away_until = None
+            elif limit or called:
+                self._withdraw(called or self._stressed)
+                return
+        self._age = 0
+        for quoted in self._quoted:
+            self._learn_from_fills(quoted)
+            if self._worth_quoting(quoted):
+                self._requote(quoted, quoted.cause)
+
+    def _log_leverage(self, leverage: float) -> None:
+        if leverage != inf and abs(leverage - self._leverage) >= _LEVERAGE_STEP and self._stressed:
+            self._leverage = leverage
+            self.sim.record("leverage", self.node, cause=self._stressed, quantity=round(leverage * PPM))
+
+    def _limit_passed(self, leverage: float, equity: float) -> bool:
+        p = self.params
+        stress = max((view.stress for view in self._views.values()), default=1.0)
+        return bool(
+            equity <= 0
+            or (p.max_leverage and leverage > float(p.max_leverage))
+            or (p.max_drawdown and equity < self._equity_at_start * (1.0 - float(p.max_drawdown)))
+            or (p.max_stress and stress > float(p.max_stress))
+            or (p.max_age and self._age > p.max_age)
+        )
+
+    def _withdraw(self, cause: int) -> None:
+        """Cancel everything, everywhere, at once."""
+        sim = self.sim
+        self._away_until = sim.env.now + self.params.cooldown
+        self._age = 0
+        orders, value = 0, 0
+        for quoted in self._quoted:
+            count, notional = quoted.market.at_stake(self.node)
+            orders, value = orders + count, value + notional
+        event = sim.record(
+            "maker-withdrawal", self.node, cause=cause, quantity=orders, value=value,
+            channel=Channel.LIQUIDITY_WITHDRAWAL,
+        )  # fmt: skip
+        for quoted in self._quoted:
+            quoted.market.cancel_all(self.node, cause=event, distress=True)
+            quoted.centre, quoted.cause = 0, event
+
+    # -------------------------------------------------------------------------------------------- quoting
+
+    def _inventory(self, quoted: Quoted) -> int:
+        asset = quoted.market.traded if quoted.market.perpetual else quoted.market.asset
+        return int(self._exchange.balance(self.node, asset))
+
+    def _learn_from_fills(self, quoted: Quoted) -> None:
+        held = self._inventory(quoted)
+        traded, quoted.held = abs(held - quoted.held), held
+        if traded and self.sim.twin != "frozen":
+            share = min(traded / (quoted.depth / 4), 1.0) * float(self.params.own)
+            quoted.view.learn(quoted.market.price_in_currency(), share)
+
+    def _use(self, quoted: Quoted) -> float:
+        """Return the share of the capacity that inventory uses, positive when long."""
+        return max(min((quoted.held - quoted.start) / quoted.capacity, 1.0), -1.0)
+
+    def _centre(self, quoted: Quoted) -> int:
+        skew = 1.0 - quoted.skew * self._use(quoted)
+        return round(quoted.view.reference * skew * (PRICE_SCALE / quoted.market.quote_price))
+
+    def _targets(self, quoted: Quoted) -> tuple[int, int]:
+        use, stress = self._use(quoted), quoted.view.stress
+        depth, sensitivity = quoted.depth, self._sensitivity
+        return (
+            quoting.target_depth(depth, use, BUY, stress, sensitivity),
+            quoting.target_depth(depth, use, SELL, stress, sensitivity),
+        )
+
+    def _budgets(self, quoted: Quoted) -> tuple[int, int]:
+        """Return what may rest now on each side: what is left of the last ladder and what came back since."""
+        elapsed, recovery = self.sim.env.now - quoted.placed_us, quoted.terms.recovery
+        left = quoted.market.resting(self.node)
+        bid, ask = (
+            target if not quoted.centre and self.sim.env.now == 0 else quoting.refilled(had, target, elapsed, recovery)
+            for had, target in zip(left, self._targets(quoted), strict=True)
+        )
+        return bid, ask
+
+    def _worth_quoting(self, quoted: Quoted) -> bool:
+        """Return whether the centre or the depth have moved by their thresholds."""
+        if not quoted.centre:
+            return True
+        centre = self._centre(quoted)
+        if abs(centre - quoted.centre) * PPM > quoted.centre * self._move:
+            return True
+        return any(
+            abs(new - had) > quoted.least
+            for new, had in zip(self._budgets(quoted), quoted.market.resting(self.node), strict=True)
+        )
+
+    def _requote(self, quoted: Quoted, cause: int) -> None:
+        market, centre, budgets = quoted.market, self._centre(quoted), self._budgets(quoted)
+        ladders = {
+            side: quoting.ladder(centre, side, quoted.distances, quoted.parts, depth, market.tick, market.lot)
+            for side, depth in zip((BUY, SELL), budgets, strict=True)
+        }
+        quoted.centre, quoted.placed_us = centre, self.sim.env.now
+        market.quote_ladders(self.node, ladders, cause=cause, channel=self._channel(quoted))
+
+    def _channel(self, quoted: Quoted) -> int:
+        return Channel.MAKER_INVENTORY if quoted.held != quoted.start else Channel.EXOGENOUS
+
+    def _next_refill(self) -> float | None:
+        """Return the microseconds until the next ladder is worth refilling or the cooldown ends, if ever."""
+        now = self.sim.env.now
+        if self._away_until is not None:
+            return max(self._away_until - now, _SHORTEST_US)
+        times = [inf]
+        for quoted in self._quoted:
+            for had, target in zip(quoted.market.resting(self.node), self._targets(quoted), strict=True):
+                if target - had > quoted.least + 1:
+                    wait = quoting.time_to_refill(had, target, quoted.least + 1, quoted.terms.recovery)
+                    times.append(wait - (now - quoted.placed_us))
+        return None if (soonest := min(times)) == inf else max(int(soonest) + 1, _SHORTEST_US)
+
+
+MECHANISM: type[Mechanism] = MarketMaker

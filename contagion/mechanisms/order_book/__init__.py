@@ -1,0 +1,359 @@
+"""An order book: resting orders by price and time, for coins (spot) or perpetual contracts.
+
+Makers rest ladders here, takers walk them; what a walk cannot fill is said and never invented. The price that
+listeners hear is the last trade, held within the spread: the middle of a far bid and a far ask means nothing,
+and a price can only rise again once somebody bids. Stub quotes, the deep bids and offers of long-term holders,
+belong to the outside.
+
+Where an exchange sends its orders here (a `trades` edge from it), that exchange clears: balances and positions
+move in its accounts. Else holders deliver what they own. One trade: walk the book without touching it, post all
+legs or none, take the orders off, charge the fees, move the price, tell the listeners. A resting order whose
+owner cannot deliver is cancelled and the walk begins again.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from contagion.errors import Misfit
+from contagion.finance.book import Walk
+from contagion.ledger import Leg, Refused
+from contagion.log import CLOCK, Channel
+from contagion.mechanisms.order_book.direct import Direct
+from contagion.mechanisms.order_book.tape import Tapes
+from contagion.params import AssetName, Number, Positive, Share
+from contagion.params import Params as Parameters
+from contagion.ports import Feed, Mechanism, Process, Trade
+from contagion.simulation import Simulation
+from contagion.units import PPM, PRICE_DECIMALS, PRICE_SCALE, SUPPLY_LIMIT, to_ppm, to_units
+from contagion.venues import BUY, SELL, Clearing, Execution, Ladders, add_contract, clearer_of
+
+
+class Stub(Parameters):
+    """A resting order of the outside: `at` times the opening price (below 1 a bid, above 1 an offer), in tokens."""
+
+    at: Positive
+    quantity: Positive
+
+
+class OrderBook:
+    """One market at a venue, a feed of its price and the port through which others trade."""
+
+    class Params(Parameters):
+        """Prices are multiples of `tick`, quantities of `lot`; `band` is where depth is measured (each side)."""
+
+        asset: AssetName
+        numeraire: AssetName
+        contract: Literal["spot", "perpetual"] = "spot"
+        price: Positive | None = None
+        tick: Positive = Decimal("0.01")
+        lot: Positive = Decimal("0.0001")
+        taker_fee: Number = Field(default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.1"))
+        maker_fee: Number = Field(default=Decimal(0), ge=Decimal("-0.01"), le=Decimal("0.1"))
+        band: Share = Decimal("0.01")
+        stubs: list[Stub] = []
+
+    opens = 1
+    reacts: ClassVar[bool] = False
+
+    def __init__(self, sim: Simulation, node: int, params: "OrderBook.Params") -> None:
+        self.sim, self.node, self.params = sim, node, params
+        self.asset, self.numeraire = sim.assets[params.asset], sim.assets[params.numeraire]
+        self.perpetual = params.contract == "perpetual"
+        self._fees = {role: to_ppm(fee) for role, fee in (("taker", params.taker_fee), ("maker", params.maker_fee))}
+        self._band = to_ppm(params.band)
+        decimals, cash = (sim.ledger.assets[a].decimals for a in (self.asset, self.numeraire))
+        self.scale: int = 10 ** (decimals + PRICE_DECIMALS - cash)
+        self.tick, self.lot = to_units(params.tick, PRICE_DECIMALS), to_units(params.lot, decimals)
+        self.feeds: dict[int, Feed] = {}
+        self.traded = add_contract(sim, node, self.asset, self.numeraire) if self.perpetual else self.asset
+
+    def open(self) -> None:
+        """Quote the opening price and place the stubs."""
+        sim, p = self.sim, self.params
+        path = ("nodes", sim.network.names[self.node])
+        if self.tick <= 0 or self.lot <= 0:
+            raise Misfit(path, "'tick' and 'lot' must be at least one unit of the price and of the asset")
+        clearer = clearer_of(sim, self.node)
+        self.clearing: Clearing = clearer or Direct(self.node, self.numeraire, sim.ledger)
+        self.quote_price = sim.reference_price(self.numeraire)
+        stated = to_units(p.price, PRICE_DECIMALS) if p.price else sim.reference_price(self.asset)
+        if not p.price:
+            stated = stated * PRICE_SCALE // self.quote_price
+        price = max(stated // self.tick * self.tick, self.tick)
+        self._tapes = Tapes(self.tick, self.lot, price)
+        self.feeds[self.traded] = sim.feed(self.node, self.traded, self._in_currency(price))
+        for stub in p.stubs:
+            side = BUY if stub.at < 1 else SELL
+            at = max(price * to_ppm(stub.at) // PPM // self.tick * self.tick, self.tick)
+            quantity = sim.units(self.asset, stub.quantity) // self.lot * self.lot
+            if quantity:
+                self._tapes.rest(sim.world, side, at, quantity)
+        self.feeds[self.traded].note(CLOCK, self.depth())
+
+    def processes(self) -> Iterable[Process]:
+        """Return nothing: a book acts when somebody trades or quotes."""
+        return ()
+
+    # ------------------------------------------------------------------------------------ what others see
+
+    def assets(self) -> tuple[int, ...]:
+        """Return the asset and its numeraire, as whoever sells here names them."""
+        return (self.asset, self.numeraire)
+
+    def best(self, side: int) -> int | None:
+        """Return the best resting price of a side, in 10^-9 of the numeraire; None where it is empty."""
+        return self._tapes.real.book.best(side)
+
+    def last(self) -> int:
+        """Return the last traded price, within the spread."""
+        return self._tapes.real.price()
+
+    def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
+        """Return (price, quantity) resting on a side, best first."""
+        return self._tapes.real.book.levels(side, limit)
+
+    def resting(self, maker: int) -> tuple[int, int]:
+        """Return how much a maker has resting, (bids, offers)."""
+        return self._tapes.resting(maker)
+
+    def at_stake(self, maker: int) -> tuple[int, int]:
+        """Return (number of a maker's orders, what they are worth in the currency)."""
+        orders = self._tapes.real.book.orders_of(maker)
+        return len(orders), sum(self._value(self.notional(order.quantity, order.price)) for order in orders)
+
+    def price_in_currency(self) -> int:
+        """Return the last price in 10^-9 of the currency."""
+        return self._in_currency(self.last())
+
+    def depth(self) -> tuple[int, int]:
+        """Return (bid, ask) quantity within the band around the last price."""
+        price, book = self.last(), self._tapes.real.book
+        bids = book.depth(BUY, price - price * self._band // PPM)[0]
+        return bids, book.depth(SELL, price + price * self._band // PPM)[0]
+
+    def notional(self, quantity: int, price: int) -> int:
+        """Return quantity times price, in base units of the numeraire, rounded down."""
+        return quantity * price // self.scale
+
+    def rounded(self, quantity: int) -> int:
+        """Return the quantity in whole lots, rounded down."""
+        return quantity // self.lot * self.lot
+
+    def grid(self, price: int, side: int) -> int:
+        """Return the tick at or behind a price: below for a bid, above for an offer; at least one tick."""
+        return max((price if side == BUY else price + self.tick - 1) // self.tick * self.tick, self.tick)
+
+    # ------------------------------------------------------------------------------------------- trading
+
+    def execute(
+        self, holder: int, side: int, quantity: int, limit: int | None = None, *, cause: int, channel: int
+    ) -> Execution:
+        """Buy or sell at once up to a limit; the rest is not filled and nothing rests."""
+        quantity = self.rounded(quantity)
+        while True:
+            walk = self.walk(side, quantity, limit, holder)
+            if not walk.filled:
+                break
+            paid = self.notional_of(walk)
+            try:
+                event = self.settle(
+                    self._taker_legs(holder, side, walk.filled, paid), side, walk, holder, limit, cause=cause,
+                    channel=channel,
+                )  # fmt: skip
+            except Refused:
+                if not self._drop_insolvent(walk, side, cause):
+                    raise
+                continue
+            self._charge([(holder, paid, "taker")], walk, event)
+            if walk.unfilled:
+                self._unfilled(walk.unfilled, event, channel)
+            return Execution(event, walk.filled, paid, walk.unfilled)
+        if quantity:
+            self._unfilled(quantity, cause, channel)
+        return Execution(cause, 0, 0, quantity)
+
+    def walk(self, side: int, quantity: int, limit: int | None, holder: int) -> Walk:
+        """Return what an order would fill now; nothing changes."""
+        return self._tapes.real.book.quote(side, quantity, limit, holder)
+
+    def settle(
+        self, legs: Sequence[Leg], side: int, walk: Walk, holder: int, limit: int | None, *, cause: int, channel: int,
+        depth: object = None,
+    ) -> int:  # fmt: skip
+        """Post a walk (the taker's legs are given), take the orders off, move the price; return the event.
+
+        Refused when somebody cannot deliver; then nothing has changed. depth : of the event, where it is not
+        that of its cause (a cohort's orders have many causes).
+        """
+        sim, paid = self.sim, self.notional_of(walk)
+        columns = {} if depth is None else {"depth": depth}
+        event = sim.transact(
+            "trade", self.node, *legs, *self._maker_legs(side, walk), cause=cause, channel=channel,
+            asset=self.traded, market=self.node, quantity=side * walk.filled,
+            price=self._in_currency(walk.notional // walk.filled), value=self._value(paid), **columns,
+        )  # fmt: skip
+        self._tapes.take(holder, side, walk.filled, limit)
+        self._move(event, channel)
+        return event
+
+    def quote_ladders(self, maker: int, ladders: Ladders, *, cause: int, channel: int) -> int:
+        """Replace a maker's ladders, (prices, quantities) by side, and return the event."""
+        event = self.sim.record(
+            "quote", maker, cause=cause, asset=self.traded, market=self.node,
+            quantity=sum(len(prices) for prices, _ in ladders.values()),
+        )  # fmt: skip
+        returned = self._tapes.place(maker, ladders)
+        self._move(event, channel, Channel.LIQUIDITY_WITHDRAWAL if returned else channel)
+        return event
+
+    def cancel_all(self, maker: int, *, cause: int, distress: bool = False) -> tuple[int, int]:
+        """Cancel all orders of a maker; return (event, notional), in distress keeping them in the ghost book."""
+        gone = self._tapes.cancel(maker, distress)
+        if not gone.orders:
+            return cause, 0
+        value = self._value(gone.notional // self.scale)
+        event = self.sim.record(
+            "cancel", maker, cause=cause, asset=self.traded, market=self.node, quantity=gone.orders, value=value,
+            channel=Channel.LIQUIDITY_WITHDRAWAL if distress else Channel.NONE,
+        )  # fmt: skip
+        if distress:
+            self._tapes.blame(maker, event)
+        self._move(event, Channel.LIQUIDITY_WITHDRAWAL, note=True)
+        return event, value
+
+    # ------------------------------------------------------------- the port of any market (ports.Venue)
+
+    def quote(self, sold: int, quantity: int, bought: int) -> int:
+        """Return what selling `quantity` of the asset (or spending it, of the numeraire) would bring now."""
+        side, quantity = self._order(sold, quantity)
+        walk = self.walk(side, self.rounded(quantity), None, -1)
+        paid = self.notional_of(walk)
+        fee = paid * self._fees["taker"] // PPM
+        return paid - fee if side == SELL else walk.filled
+
+    def trade(
+        self, holder: int, sold: int, quantity: int, bought: int, *, cause: int, channel: int, member: int = -1
+    ) -> Trade:
+        """Sell `quantity` at once, or spend it; the unfilled rest stays with the holder and is logged."""
+        assert member < 0, "members of a crowd trade through their exchange"
+        side, quantity = self._order(sold, quantity)
+        done = self.execute(holder, side, quantity, cause=cause, channel=channel)
+        if not done.filled:
+            raise Refused(f"{self.sim.network.names[self.node]} has nobody on the other side")
+        fee = done.notional * self._fees["taker"] // PPM
+        return Trade(done.event, done.notional - fee if side == SELL else done.filled)
+
+    def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
+        """Return how much rests down (or up) to `ratio_ppm` of the present price."""
+        price, book = self.last(), self._tapes.real.book
+        if sold == self.asset:
+            return int(book.depth(BUY, price * ratio_ppm // PPM)[0])
+        return self.notional_at(book.depth(SELL, price * PPM // ratio_ppm)[1])
+
+    # ---------------------------------------------------------------------------------------------- parts
+
+    def notional_of(self, walk: Walk) -> int:
+        """Return what a walk costs, the sum of what each owner of the orders is due."""
+        return sum(self.notional_at(notional) for _, notional in _by_owner(walk).values())
+
+    def notional_at(self, notional: int) -> int:
+        """Return an exact sum of price times quantity in base units of the numeraire, rounded down."""
+        return notional // self.scale
+
+    def _order(self, sold: int, quantity: int) -> tuple[int, int]:
+        """Return (side, quantity of the asset) of a sale, or of a purchase for a budget at what rests."""
+        if sold == self.asset:
+            return SELL, quantity
+        budget, size = quantity * PPM // (PPM + max(self._fees["taker"], 0)), 0
+        for price, resting in self.levels(SELL):
+            part = min(resting, budget * self.scale // price)
+            size, budget = size + part, budget - self.notional(part, price)
+            if part < resting:
+                break
+        return BUY, size
+
+    def _taker_legs(self, holder: int, side: int, quantity: int, paid: int) -> list[Leg]:
+        if self.perpetual:
+            return self.clearing.position(holder, self.traded, side * quantity, side * paid)
+        clear = self.clearing.deliver
+        return clear(holder, self.asset, side * quantity) + clear(holder, self.numeraire, -side * paid)
+
+    def _maker_legs(self, side: int, walk: Walk) -> list[Leg]:
+        legs: list[Leg] = []
+        for owner, (quantity, notional) in _by_owner(walk).items():
+            legs += self._taker_legs(owner, -side, quantity, self.notional_at(notional))
+        return legs
+
+    def _charge(self, takers: Sequence[tuple[int, int, str]], walk: Walk, event: int) -> None:
+        """Post the fees of a trade, which go to whoever runs the market."""
+        makers = [(owner, self.notional_at(total), "maker") for owner, (_, total) in _by_owner(walk).items()]
+        legs: list[Leg] = []
+        for holder, paid, role in [*takers, *makers]:
+            fee = paid * self._fees[role] // PPM
+            if fee and holder != self.sim.world:
+                legs += self.clearing.deliver(holder, self.numeraire, -fee)
+                legs += self.clearing.deliver(self.clearing.node, self.numeraire, fee)
+        if legs:
+            try:
+                self.sim.transact("fee", self.node, *legs, cause=event, channel=Channel.FEE, market=self.node)
+            except Refused:
+                self.sim.record("refused-fee", self.node, cause=event, market=self.node)
+
+    def _drop_insolvent(self, walk: Walk, side: int, cause: int) -> bool:
+        """Cancel the orders of those on the other side who could not deliver; return whether there were any."""
+        found = False
+        for owner, (quantity, notional) in _by_owner(walk).items():
+            asset, due = (self.asset, quantity) if side == BUY else (self.numeraire, self.notional_at(notional))
+            if owner != self.sim.world and self.clearing.balance(owner, asset) < due:
+                self.cancel_all(owner, cause=cause)
+                found = True
+        return found
+
+    def _unfilled(self, quantity: int, cause: int, channel: int) -> None:
+        price = self.last()
+        self.sim.record(
+            "unfilled", self.node, cause=cause, asset=self.traded, market=self.node, quantity=quantity,
+            price=self._in_currency(price), value=self._value(self.notional(quantity, price)), channel=channel,
+        )  # fmt: skip
+
+    def _move(self, event: int, channel: int, gap: int = Channel.LIQUIDITY_WITHDRAWAL, note: bool = False) -> None:
+        """Move the feed: what the ghost book would have moved through `channel`, the rest through `gap`."""
+        feed, tapes = self.feeds[self.traded], self._tapes
+        ghost, real = tapes.increments()
+        if not (ghost or tapes.real_delta or note):
+            return
+        depth, price = self.depth(), self._in_currency(real)
+        middle = self._in_currency(max(real - tapes.real_delta + ghost, 1))
+        if middle == price:
+            feed.move(price, event, channel, depth)
+        else:
+            feed.move(middle, event, channel, depth)
+            feed.move(price, event, gap, depth)
+            for withdrawal in tapes.withdrawals(event):
+                self.sim.contribute(event, withdrawal)
+        if note:
+            feed.note(event, depth)
+
+    def _in_currency(self, price: int) -> int:
+        return min(max(price * self.quote_price // PRICE_SCALE, 1), SUPPLY_LIMIT - 1)
+
+    def _value(self, paid: int) -> int:
+        sim = self.sim
+        shift = sim.currency_decimals - sim.ledger.assets[self.numeraire].decimals
+        value = paid * self.quote_price // PRICE_SCALE
+        return value * 10**shift if shift >= 0 else value // 10**-shift
+
+
+def _by_owner(walk: Walk) -> dict[int, tuple[int, int]]:
+    """Return (quantity, exact notional) by owner of the orders that a walk met, first met first."""
+    table: dict[int, tuple[int, int]] = {}
+    for owner, price, quantity in walk.fills:
+        had, notional = table.get(owner, (0, 0))
+        table[owner] = (had + quantity, notional + price * quantity)
+    return table
+
+
+MECHANISM: type[Mechanism] = OrderBook

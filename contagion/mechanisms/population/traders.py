@@ -1,0 +1,183 @@
+"""Traders with margin accounts: long and short, isolated and cross, a few large ones and very many small.
+
+Everybody has a size (from the stated quantiles of equity), a distance to liquidation (a floor plus a lognormal)
+and so a leverage, and a main contract; some cross accounts have two or three positions, and some keep coins as
+collateral. Positions are scaled so that longs and shorts each add up to the stated open interest of every book,
+in whole lots; entry prices scatter around the mark; and cash is what makes the distance the drawn one, so that
+nobody is in breach at the start. Members are numbered by that distance, nearest first.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from contagion.accounts import AccountBook, by_radius
+from contagion.accounts.rules import SLOTS
+from contagion.errors import Misfit
+from contagion.mechanisms.population.sizes import draw_sizes, rows_of, scaled
+from contagion.params import AssetName, NodeName, Params, Positive, Share
+from contagion.simulation import Simulation
+from contagion.venues import EXCHANGES
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class TraderTerms(Params):
+    """`open_interest` in tokens a side, by book; distances are falls (or rises) of all prices until a breach.
+
+    `sizes` are (probability, equity) of the quantile function, of which only the shape matters; `largest` the
+    share of a side that one account may hold; `several` the share of cross accounts with more than one position;
+    `coins` the chance that a cross account keeps a coin as collateral; `entry_spread` the scatter of entry prices.
+    """
+
+    open_interest: dict[NodeName, Positive] = Field(min_length=1)
+    short_share: Share = Decimal(1)
+    sizes: list[tuple[Share, Positive]] = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(100_000))]
+    largest: Share = Decimal("0.02")
+    distance_floor: Positive = Decimal("0.03")
+    distance_median: Positive = Decimal("0.12")
+    distance_spread: Positive = Decimal("0.9")
+    isolated: Share = Decimal("0.4")
+    several: Share = Decimal("0.3")
+    same_side: Share = Decimal("0.85")
+    coins: dict[AssetName, Share] = {}
+    entry_spread: Share = Decimal("0.02")
+
+
+class Traders:
+    """N margin accounts at one exchange."""
+
+    def __init__(self, sim: Simulation, node: int, count: int, terms: TraderTerms) -> None:
+        self.sim, self.node, self.count, self.terms = sim, node, count, terms
+
+    def open(self) -> None:
+        """Draw the accounts and open them."""
+        sim, name = self.sim, self.sim.network.names[self.node]
+        exchanges = sim.peers(self.node, EXCHANGES)
+        if len(exchanges) != 1:
+            raise Misfit(("nodes", name), "traders have accounts at one exchange: add one 'margin' edge from it")
+        self._exchange: Any = exchanges[0]
+        if self.terms.distance_median <= self.terms.distance_floor:
+            raise Misfit(("nodes", name, "traders", "distance_median"), "must lie above 'distance_floor'")
+        self._rng = sim.rng(name)
+        self._exchange.open_crowd(self.node, self._draw())
+
+    def _draw(self) -> AccountBook:
+        """Return the accounts, nearest to liquidation first."""
+        rng, terms, count = self._rng, self.terms, self.count
+        books = [self._book(name) for name in sorted(terms.open_interest)]
+        interest = [self.sim.units(book.asset, terms.open_interest[name])
+                    for name, book in zip(sorted(terms.open_interest), books, strict=True)]  # fmt: skip
+        equity = draw_sizes(rng, count, terms.sizes)
+        floor, median = float(terms.distance_floor), float(terms.distance_median)
+        distance = floor + (median - floor) * rng.lognormal(0.0, float(terms.distance_spread), count)
+        distance = np.round(distance, 6)
+        account, contract, side, weight = self._positions(rng, books, interest, equity / (distance + 0.01))
+        quantity = self._sized(books, interest, contract, side, weight)
+        slots, quantities, costs = self._slots(books, account, contract, quantity)
+        self._add_coins(rng, slots, quantities, equity, account, contract, quantity)
+        cash = self._cash(slots, quantities, costs, distance)
+        rows, rules = rows_of(slots, quantities, costs, cash), self._exchange.rules()
+        return AccountBook(rows[by_radius(rows, rules, self._exchange.prices())], rules)
+
+    def _book(self, name: str) -> Any:
+        book = self._exchange.book_of(self.sim.network.ids[name])
+        if book is None or not book.perpetual:
+            path = ("nodes", self.sim.network.names[self.node], "traders", "open_interest", name)
+            raise Misfit(path, f"{name!r} is no book of perpetuals of this exchange")
+        return book
+
+    def _positions(
+        self, rng: np.random.Generator, books: list[Any], interest: list[int], notional: Floats
+    ) -> tuple[Integers, Integers, Integers, Floats]:
+        """Return (account, contract, side, weight) of all positions: one an account, more for some cross ones."""
+        terms, count, kinds = self.terms, self.count, len(books)
+        worth = [units * self._exchange.unit(book.traded) for units, book in zip(interest, books, strict=True)]
+        chance = np.sqrt(np.array(worth))
+        chance = np.round(chance / chance.sum(), 9)
+        bounds = np.cumsum(chance)[:-1]
+        main = np.searchsorted(bounds, rng.random(count)).astype(np.int64)
+        side = np.where(rng.random(count) < 0.5, 1, -1).astype(np.int64)
+        self._cross = rng.random(count) >= float(terms.isolated)
+        parts = [(np.arange(count), main, side, notional)]
+        for turn in (1, 2):
+            more = self._cross & (rng.random(count) < float(terms.several) / turn)
+            other = (main + turn) % kinds
+            same = np.where(rng.random(count) < float(terms.same_side), side, -side)
+            share = np.round(rng.random(count), 6)
+            if kinds > turn:
+                parts.append((np.flatnonzero(more), other[more], same[more], (notional * share)[more]))
+        account, contract, sides, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return account, contract, sides, weight
+
+    def _sized(
+        self, books: list[Any], interest: list[int], contract: Integers, side: Integers, weight: Floats
+    ) -> Integers:
+        """Return signed contracts that add up to the open interest of each book and side."""
+        quantity = np.zeros(len(contract), np.int64)
+        for number, (book, units) in enumerate(zip(books, interest, strict=True)):
+            for sign, share in ((1, 1.0), (-1, float(self.terms.short_share))):
+                rows = np.flatnonzero((contract == number) & (side == sign))
+                lots = scaled(weight[rows], int(units * share) // book.lot, float(self.terms.largest))
+                quantity[rows] = sign * lots * book.lot
+        return quantity
+
+    def _slots(
+        self, books: list[Any], account: Integers, contract: Integers, quantity: Integers
+    ) -> tuple[Integers, Integers, Integers]:
+        """Return (asset number, quantity, cost) by account and slot; entries scatter around the mark."""
+        numbers = np.array([self._exchange.line_number(book.traded) for book in books])
+        units = np.array([self._exchange.unit(book.traded) for book in books])
+        slots = np.full((self.count, SLOTS), -1, np.int64)
+        quantities, costs = np.zeros((self.count, SLOTS), np.int64), np.zeros((self.count, SLOTS), np.int64)
+        scatter = 1.0 + float(self.terms.entry_spread) * np.round(self._rng.standard_normal(len(account)), 6)
+        cost = -np.rint(quantity * units[contract] * np.maximum(scatter, 0.01)).astype(np.int64)
+        used = np.zeros(self.count, np.int64)
+        for rows in _turns(account):
+            rows = rows[quantity[rows] != 0]
+            at = (account[rows], used[account[rows]])
+            slots[at], quantities[at], costs[at] = numbers[contract[rows]], quantity[rows], cost[rows]
+            used[account[rows]] += 1
+        self._used = used
+        return slots, quantities, costs
+
+    def _add_coins(
+        self, rng: np.random.Generator, slots: Integers, quantities: Integers, equity: Floats, account: Integers,
+        contract: Integers, quantity: Integers,
+    ) -> None:  # fmt: skip
+        """Let some cross accounts keep coins worth up to what their positions need."""
+        unit_of = self._exchange.unit
+        books = [self._book(name) for name in sorted(self.terms.open_interest)]
+        units = np.array([unit_of(book.traded) for book in books])
+        notional = np.zeros(self.count)
+        np.add.at(notional, account, np.abs(quantity) * units[contract])
+        for name, chance in sorted(self.terms.coins.items()):
+            asset = self.sim.assets[name]
+            keeps = self._cross & (rng.random(self.count) < float(chance)) & (self._used < SLOTS) & (notional > 0)
+            share = np.round(0.02 + 0.08 * rng.random(self.count), 6)
+            amount = np.rint(notional * share / unit_of(asset)).astype(np.int64)
+            rows = np.flatnonzero(keeps & (amount > 0))
+            at = (rows, self._used[rows])
+            slots[at], quantities[at] = self._exchange.line_number(asset), amount[rows]
+            self._used[rows] += 1
+
+    def _cash(self, slots: Integers, quantities: Integers, costs: Integers, distance: Floats) -> Integers:
+        """Return the cash with which each account's margin is used up when all it has moves against it so far."""
+        stressed = np.rint(quantities * (1.0 - np.sign(quantities) * distance[:, None])).astype(np.int64)
+        rules = self._exchange.rules()
+        rows = rows_of(slots, stressed, costs, np.zeros(self.count, np.int64))
+        missing = -AccountBook(rows, rules).margins(self._exchange.prices())
+        return np.ceil(np.where(missing < 0, missing / rules.tables.loan, missing)).astype(np.int64)
+
+
+def _turns(account: Integers) -> list[Integers]:
+    """Return the rows by how many positions their account has before them."""
+    order = np.argsort(account, kind="stable")
+    starts = np.searchsorted(account[order], account[order], side="left")
+    turn = np.empty(len(account), np.int64)
+    turn[order] = np.arange(len(account)) - starts
+    return [np.flatnonzero(turn == number) for number in range(int(turn.max(initial=-1)) + 1)]
