@@ -111,6 +111,9 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
             yield label, _bar_table(facts[key], bars)
     if facts["liquidated"]["value"]:
         yield "Liquidated", _liquidated(facts, currency)
+    for label, words in (("Orders", _orders(facts)), ("Backstop", _backstop(facts))):
+        if words:
+            yield label, Text("\n".join(words))
     if others := {k: n for k, n in facts["failures_by_kind"].items() if k != "liquidation"}:
         yield "Also failed", Text(" · ".join(f"{kind} {n:,}" for kind, n in others.items()))
     yield "Prices", _prices(facts["prices"])
@@ -174,6 +177,8 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
     done = facts["liquidated"]
     count = f" in {_count(done['count'], 'liquidation')}" if "count" in done else ""
     text = f"{money(done['value'])} {currency}{count} of {_count(done['accounts'], 'account')}"
+    if done["long_share"] not in (None, 1.0):
+        text += f", {done['long_share']:.0%} of it long"
     for key, word in (("by_venue", "at"), ("by_market", "of")):
         parts = sorted(done[key].items(), key=lambda item: -item[1])
         text += f"\n{word} " + ", ".join(f"{name} {money(value)}" for name, value in parts[:6])
@@ -181,6 +186,27 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
     if facts["bad_debt"]:
         text += f"\nbad debt {money(facts['bad_debt'])}"
     return Text(text)
+
+
+def _orders(facts: Mapping[str, Any]) -> list[str]:
+    """Return what became of orders, nothing where there were none: cancelled, not filled, the emptiest book."""
+    gone, books = facts["cancelled"], {name: row for name, row in facts["depth"].items() if row["first"]}
+    words = [f"{_count(gone['orders'], 'order')} worth {money(gone['value'])} cancelled"] * bool(gone["orders"])
+    words += [f"{money(facts['unfilled'])} not filled"] * bool(facts["unfilled"])
+    left = {name: row["low"] / row["first"] for name, row in books.items()}
+    if words and left:
+        thinnest = min(left, key=lambda name: left[name])
+        words.append(f"{thinnest} down to {left[thinnest]:.1%} of its depth")
+    return words
+
+
+def _backstop(facts: Mapping[str, Any]) -> list[str]:
+    """Return what was paid where accounts could not, nothing where all could."""
+    adl = facts["adl"]
+    words = [f"{money(facts['insurance_used'])} from insurance"] * bool(facts["insurance_used"])
+    words += [f"{money(adl['value'])} of {_count(adl['accounts'], 'winner')} deleveraged"] * bool(adl["accounts"])
+    words += [f"{money(adl['uncovered'])} covered by nobody"] * bool(adl["uncovered"])
+    return words
 
 
 def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:

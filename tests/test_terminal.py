@@ -1,5 +1,6 @@
 """What the summary says in words, and how progress looks."""
 
+import copy
 import io
 from typing import Any
 
@@ -37,6 +38,25 @@ def test_a_harmless_shock_is_called_harmless() -> None:
 def test_one_failure_is_not_plural(cascade: Any) -> None:
     facts = cascade.facts | {"failures": 1, "cascade_depth": 1}
     assert headline(facts, "USD").startswith("1 failure in 1 generation; ")
+
+
+def test_orders_and_the_backstop_are_mentioned_only_where_there_were_any(cascade: Any) -> None:
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    assert not {"Orders", "Backstop", "long"} & set(summary_text(console, cascade).split())
+    cascade = copy.copy(cascade)
+    cascade.facts = cascade.facts | {
+        "cancelled": {"orders": 1_200, "value": 5.1e6}, "unfilled": 2.5e3, "insurance_used": 3e5,
+        "adl": {"value": 7e6, "accounts": 1, "uncovered": 12.0},
+        "depth": {"calm": {"first": 4.0, "low": 3.0}, "btc-perp": {"first": 4.0, "low": 0.1}},
+        "liquidated": cascade.facts["liquidated"] | {"long_share": 0.87},
+    }  # fmt: skip
+    text = summary_text(console, cascade)
+    for words in (
+        "1,200 orders worth 5.10M cancelled", "2.50k not filled", "btc-perp down to 2.5% of its depth",
+        "300k from insurance", "7.00M of 1 winner deleveraged", "12.0 covered by nobody",
+    ):  # fmt: skip
+        assert f" {words}\n" in text
+    assert ", 87% of it long" in text
 
 
 def test_the_suggested_node_is_of_the_last_generation(cascade: Any) -> None:
