@@ -68,6 +68,7 @@ class OrderBook:
         self.scale: int = 10 ** (decimals + PRICE_DECIMALS - cash)
         self.tick, self.lot = to_units(params.tick, PRICE_DECIMALS), to_units(params.lot, decimals)
         self.feeds: dict[int, Feed] = {}
+        self._noted = 0
         self.traded = add_contract(sim, node, self.asset, self.numeraire) if self.perpetual else self.asset
 
     def open(self) -> None:
@@ -320,12 +321,17 @@ class OrderBook:
         )  # fmt: skip
 
     def _move(self, event: int, channel: int, gap: int = Channel.LIQUIDITY_WITHDRAWAL, note: bool = False) -> None:
-        """Move the feed: what the ghost book would have moved through `channel`, the rest through `gap`."""
+        """Move the feed: what the ghost book would have moved through `channel`, the rest through `gap`.
+
+        Depth that changed by a tenth is logged even when the price did not.
+        """
         feed, tapes = self.feeds[self.traded], self._tapes
         ghost, real = tapes.increments()
+        depth, price = self.depth(), self._in_currency(real)
+        note = note or abs(sum(depth) - self._noted) * 10 > self._noted
         if not (ghost or tapes.real_delta or note):
             return
-        depth, price = self.depth(), self._in_currency(real)
+        self._noted = sum(depth)
         middle = self._in_currency(max(real - tapes.real_delta + ghost, 1))
         if middle == price:
             feed.move(price, event, channel, depth)
@@ -334,7 +340,7 @@ class OrderBook:
             feed.move(price, event, gap, depth)
             for withdrawal in tapes.withdrawals(event):
                 self.sim.contribute(event, withdrawal)
-        if note:
+        if note and not tapes.real_delta:
             feed.note(event, depth)
 
     def _in_currency(self, price: int) -> int:
