@@ -20,7 +20,7 @@ from pydantic import Field
 from contagion.errors import Misfit
 from contagion.finance.book import Walk
 from contagion.ledger import Leg, Refused
-from contagion.log import CLOCK, Channel
+from contagion.log import Channel
 from contagion.mechanisms.order_book.direct import Direct
 from contagion.mechanisms.order_book.tape import Tapes
 from contagion.params import AssetName, Number, Positive, Share
@@ -92,7 +92,6 @@ class OrderBook:
             quantity = sim.units(self.asset, stub.quantity) // self.lot * self.lot
             if quantity:
                 self._tapes.rest(sim.world, side, at, quantity)
-        self.feeds[self.traded].note(CLOCK, self.depth())
 
     def processes(self) -> Iterable[Process]:
         """Return nothing: a book acts when somebody trades or quotes."""
