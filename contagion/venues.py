@@ -34,7 +34,10 @@ class Clearing(Protocol):
     settlement: int
 
     def balance(self, holder: int, asset: int) -> int:
-        """Return what a holder can deliver of an asset here."""
+        """Return a holder's balance of an asset here."""
+
+    def can_deliver(self, holder: int, asset: int, amount: int) -> bool:
+        """Return whether a holder could deliver so much: what it has, or without limit where it may borrow."""
 
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
         """Return the legs by which a holder's balance of an asset changes by `amount`."""
@@ -114,7 +117,7 @@ class Custodian(Protocol):
         """Return (gross assets over equity, equity in base units of the settlement) of an account."""
 
     def withdraw(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
-        """Let a client take coins out after a delay; Refused while halted or when margin would be short."""
+        """Let a client take coins out after a delay; Refused while halted, beyond its balance or its margin."""
 
     def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
         """Take a client's coins in at once; Refused while halted."""
@@ -124,6 +127,24 @@ class Custodian(Protocol):
 
     def open_crowd(self, holder: int, book: Any) -> None:
         """Post what a crowd brings to time 0, and keep its members' accounts."""
+
+    def book_of(self, node: int) -> Any:
+        """Return the book of this exchange that is a node, None where it is not one."""
+
+    def line_number(self, asset: int) -> int:
+        """Return the number of a coin or contract in the account books of this exchange."""
+
+    def rules(self) -> Any:
+        """Return the margin rules of this exchange, for an account book."""
+
+    def prices(self) -> Any:
+        """Return what one base unit of each coin and contract is worth in base units of the settlement."""
+
+    def unit(self, asset: int) -> float:
+        """Return what one base unit of a coin or contract is worth in base units of the settlement."""
+
+    def sell_members(self, holder: int, members: Any, asset: int, size: Any, *, cause: int, channel: int) -> int:
+        """Sell coins of a crowd's members as one order at what rests; return the trade's event."""
 
 
 BOOKS: Port[Market] = Port("trades", "out")
@@ -161,6 +182,27 @@ def clearer_of(sim: Any, market: int) -> Clearing | None:
         path = ("nodes", sim.network.names[market])
         raise Misfit(path, f"{len(found)} exchanges send orders here ('trades' edges): one clears a market")
     return found[0] if found else None
+
+
+class Traded(Protocol):
+    """What a market trades, and who clears it."""
+
+    asset: int
+    traded: int
+    numeraire: int
+    perpetual: bool
+    clearing: Clearing
+
+
+def trade_legs(market: Traded, holder: int, side: int, quantity: int, paid: int) -> list[Leg]:
+    """Return the legs of a holder who buys (side +1) or sells a quantity for `paid`: a position, or coins for cash."""
+    clearing = market.clearing
+    if market.perpetual:
+        return clearing.position(holder, market.traded, side * quantity, side * paid)
+    return [
+        *clearing.deliver(holder, market.asset, side * quantity),
+        *clearing.deliver(holder, market.numeraire, -side * paid),
+    ]
 
 
 def add_contract(sim: Any, market: int, asset: int, numeraire: int) -> int:

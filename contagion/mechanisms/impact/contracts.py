@@ -10,8 +10,9 @@ from typing import Any
 
 from contagion.finance.book import Fill, Walk
 from contagion.ledger import Leg
+from contagion.ports import Feed
 from contagion.units import PRICE_DECIMALS, PRICE_SCALE, SUPPLY_LIMIT
-from contagion.venues import Clearing, Execution, clearer_of
+from contagion.venues import Clearing, Execution, clearer_of, trade_legs
 
 
 class Contracts:
@@ -22,10 +23,11 @@ class Contracts:
     asset: int
     numeraire: int
     traded: int
+    quote_price: int
     perpetual: bool
-    feeds: Any
+    feeds: dict[int, Feed]
     clearing: Clearing
-    tick, lot = 1, 1
+    tick, lot, scale = 1, 1, 1
 
     def _fall(self, quantity: float) -> tuple[float, float]:
         raise NotImplementedError
@@ -33,7 +35,7 @@ class Contracts:
     def open_contracts(self) -> None:
         """Find the exchange and fix the scale of money."""
         decimals, cash = (self.sim.ledger.assets[a].decimals for a in (self.asset, self.numeraire))
-        self.scale: int = 10 ** (decimals + PRICE_DECIMALS - cash)
+        self.scale = 10 ** (decimals + PRICE_DECIMALS - cash)
         self.quote_price = self.sim.reference_price(self.numeraire)
         clearer = clearer_of(self.sim, self.node)
         if clearer is not None:
@@ -45,7 +47,7 @@ class Contracts:
 
     def last(self) -> int:
         """Return the price in 10^-9 of the numeraire."""
-        return int(self.feeds[self.traded].mark.price) * PRICE_SCALE // self.quote_price
+        return self.feeds[self.traded].mark.price * PRICE_SCALE // self.quote_price
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
         """Return one level that takes anything."""
@@ -86,7 +88,7 @@ class Contracts:
         """Post an order (the taker's legs are given) against the outside and move the price; return the event."""
         sim, paid = self.sim, self.notional_of(walk)
         fall = self._fall(walk.filled)[0]
-        world = self.clearing.position(sim.world, self.traded, -side * walk.filled, -side * paid)
+        world = trade_legs(self, sim.world, -side, walk.filled, paid)
         columns = {} if depth is None else {"depth": depth}
         price = self.feeds[self.traded].mark.price
         event = sim.transact(
@@ -99,11 +101,11 @@ class Contracts:
     def execute(
         self, holder: int, side: int, quantity: int, limit: int | None = None, *, cause: int, channel: int
     ) -> Execution:
-        """Buy or sell contracts at once against the outside."""
+        """Buy or sell at once against the outside."""
         walk = self.walk(side, quantity, limit, holder)
         if not walk.filled:
             return Execution(cause, 0, 0, quantity)
         paid = self.notional_of(walk)
-        legs = self.clearing.position(holder, self.traded, side * quantity, side * paid)
+        legs = trade_legs(self, holder, side, quantity, paid)
         event = self.settle(legs, side, walk, holder, limit, cause=cause, channel=channel)
         return Execution(event, walk.filled, paid, 0)

@@ -7,8 +7,9 @@ belong to the outside.
 
 Where an exchange sends its orders here (a `trades` edge from it), that exchange clears: balances and positions
 move in its accounts. Else holders deliver what they own. One trade: walk the book without touching it, post all
-legs or none, take the orders off, charge the fees, move the price, tell the listeners. A resting order whose
-owner cannot deliver is cancelled and the walk begins again.
+legs or none, take the orders off, move the price and tell the listeners, charge the fees (an event of its own).
+Where a resting order's owner cannot deliver, all orders of that owner are cancelled and the walk begins again.
+An exchange's liquidations pay its liquidation fee and no market fee.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_DECIMALS, PRICE_SCALE, SUPPLY_LIMIT, to_ppm, to_units
-from contagion.venues import BUY, SELL, Clearing, Execution, Ladders, add_contract, clearer_of
+from contagion.venues import BUY, SELL, Clearing, Execution, Ladders, add_contract, clearer_of, trade_legs
 
 
 class Stub(Parameters):
@@ -77,8 +78,7 @@ class OrderBook:
         path = ("nodes", sim.network.names[self.node])
         if self.tick <= 0 or self.lot <= 0:
             raise Misfit(path, "'tick' and 'lot' must be at least one unit of the price and of the asset")
-        clearer = clearer_of(sim, self.node)
-        self.clearing: Clearing = clearer or Direct(self.node, self.numeraire, sim.ledger)
+        self.clearing: Clearing = clearer_of(sim, self.node) or Direct(self.node, self.numeraire, sim.ledger)
         self.quote_price = sim.reference_price(self.numeraire)
         stated = to_units(p.price, PRICE_DECIMALS) if p.price else sim.reference_price(self.asset)
         if not p.price:
@@ -151,7 +151,10 @@ class OrderBook:
     def execute(
         self, holder: int, side: int, quantity: int, limit: int | None = None, *, cause: int, channel: int
     ) -> Execution:
-        """Buy or sell at once up to a limit; the rest is not filled and nothing rests."""
+        """Buy or sell whole lots at once up to a limit; what finds nobody is logged as `unfilled` and does not rest.
+
+        Refused when the taker cannot deliver.
+        """
         quantity = self.rounded(quantity)
         while True:
             walk = self.walk(side, quantity, limit, holder)
@@ -159,21 +162,27 @@ class OrderBook:
                 break
             paid = self.notional_of(walk)
             try:
-                event = self.settle(
-                    self._taker_legs(holder, side, walk.filled, paid), side, walk, holder, limit, cause=cause,
-                    channel=channel,
-                )  # fmt: skip
+                legs = trade_legs(self, holder, side, walk.filled, paid)
+                event = self.settle(legs, side, walk, holder, limit, cause=cause, channel=channel)
             except Refused:
                 if not self._drop_insolvent(walk, side, cause):
                     raise
                 continue
             self._charge([(holder, paid, "taker")], walk, event)
             if walk.unfilled:
-                self._unfilled(walk.unfilled, event, channel)
+                self.log_unfilled(walk.unfilled, cause=event, channel=channel)
             return Execution(event, walk.filled, paid, walk.unfilled)
         if quantity:
-            self._unfilled(quantity, cause, channel)
+            self.log_unfilled(quantity, cause=cause, channel=channel)
         return Execution(cause, 0, 0, quantity)
+
+    def log_unfilled(self, quantity: int, *, cause: int, channel: int) -> int:
+        """Log what an order asked for and nobody took, at the last price; return the event."""
+        price = self.last()
+        return self.sim.record(
+            "unfilled", self.node, cause=cause, asset=self.traded, market=self.node, quantity=quantity,
+            price=self._in_currency(price), value=self._value(self.notional(quantity, price)), channel=channel,
+        )  # fmt: skip
 
     def walk(self, side: int, quantity: int, limit: int | None, holder: int) -> Walk:
         """Return what an order would fill now; nothing changes."""
@@ -205,8 +214,8 @@ class OrderBook:
             "quote", maker, cause=cause, asset=self.traded, market=self.node,
             quantity=sum(len(prices) for prices, _ in ladders.values()),
         )  # fmt: skip
-        returned = self._tapes.place(maker, ladders)
-        self._move(event, channel, Channel.LIQUIDITY_WITHDRAWAL if returned else channel)
+        self._tapes.place(maker, ladders)
+        self._move(event, channel)
         return event
 
     def cancel_all(self, maker: int, *, cause: int, distress: bool = False) -> tuple[int, int]:
@@ -275,16 +284,10 @@ class OrderBook:
                 break
         return BUY, size
 
-    def _taker_legs(self, holder: int, side: int, quantity: int, paid: int) -> list[Leg]:
-        if self.perpetual:
-            return self.clearing.position(holder, self.traded, side * quantity, side * paid)
-        clear = self.clearing.deliver
-        return clear(holder, self.asset, side * quantity) + clear(holder, self.numeraire, -side * paid)
-
     def _maker_legs(self, side: int, walk: Walk) -> list[Leg]:
         legs: list[Leg] = []
         for owner, (quantity, notional) in _by_owner(walk).items():
-            legs += self._taker_legs(owner, -side, quantity, self.notional_at(notional))
+            legs += trade_legs(self, owner, -side, quantity, self.notional_at(notional))
         return legs
 
     def _charge(self, takers: Sequence[tuple[int, int, str]], walk: Walk, event: int) -> None:
@@ -307,20 +310,13 @@ class OrderBook:
         found = False
         for owner, (quantity, notional) in _by_owner(walk).items():
             asset, due = (self.asset, quantity) if side == BUY else (self.numeraire, self.notional_at(notional))
-            if owner != self.sim.world and self.clearing.balance(owner, asset) < due:
+            if not self.perpetual and not self.clearing.can_deliver(owner, asset, due):
                 self.cancel_all(owner, cause=cause)
                 found = True
         return found
 
-    def _unfilled(self, quantity: int, cause: int, channel: int) -> None:
-        price = self.last()
-        self.sim.record(
-            "unfilled", self.node, cause=cause, asset=self.traded, market=self.node, quantity=quantity,
-            price=self._in_currency(price), value=self._value(self.notional(quantity, price)), channel=channel,
-        )  # fmt: skip
-
-    def _move(self, event: int, channel: int, gap: int = Channel.LIQUIDITY_WITHDRAWAL, note: bool = False) -> None:
-        """Move the feed: what the ghost book would have moved through `channel`, the rest through `gap`.
+    def _move(self, event: int, channel: int, note: bool = False) -> None:
+        """Move the feed: what the ghost book would have moved through `channel`, the rest as liquidity withdrawal.
 
         Depth that changed by a tenth is logged even when the price did not.
         """
@@ -336,7 +332,7 @@ class OrderBook:
             feed.move(price, event, channel, depth)
         else:
             feed.move(middle, event, channel, depth)
-            feed.move(price, event, gap, depth)
+            feed.move(price, event, Channel.LIQUIDITY_WITHDRAWAL, depth)
             for withdrawal in tapes.withdrawals(event):
                 self.sim.contribute(event, withdrawal)
         if note and not tapes.real_delta:
@@ -349,7 +345,7 @@ class OrderBook:
         sim = self.sim
         shift = sim.currency_decimals - sim.ledger.assets[self.numeraire].decimals
         value = paid * self.quote_price // PRICE_SCALE
-        return value * 10**shift if shift >= 0 else value // 10**-shift
+        return int(value * 10**shift if shift >= 0 else value // 10**-shift)
 
 
 def _by_owner(walk: Walk) -> dict[int, tuple[int, int]]:

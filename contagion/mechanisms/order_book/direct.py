@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from contagion.ledger import Ledger, Leg
 
 
-@dataclass(frozen=True)
+@dataclass
 class Direct:
     """Clearing by the holders' own balances; positions there are none."""
 
@@ -16,6 +16,10 @@ class Direct:
     def balance(self, holder: int, asset: int) -> int:
         """Return what a holder has of an asset."""
         return self.ledger.balances[holder][asset]
+
+    def can_deliver(self, holder: int, asset: int, amount: int) -> bool:
+        """Return whether a holder has so much of an asset, or may owe it."""
+        return self.ledger.assets[asset].may_owe(holder) or self.balance(holder, asset) >= amount
 
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
         """Return the leg by which a holder's balance changes."""

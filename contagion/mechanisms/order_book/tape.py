@@ -58,28 +58,25 @@ class Tapes:
             self._resting[maker] = (self.real.book.resting(maker, BUY), self.real.book.resting(maker, SELL))
         return self._resting[maker]
 
-    def place(self, maker: int, ladders: Ladders) -> bool:
-        """Place a maker's ladders; return whether that made the last of those away come back."""
+    def place(self, maker: int, ladders: Ladders) -> None:
+        """Place a maker's ladders, which ends its being away."""
         self._resting.pop(maker, None)
         for tape in self._tapes():
             for side in ladders:
                 tape.book.withdraw(maker, side)
             for side, (prices, quantities) in ladders.items():
                 tape.book.place(maker, side, prices, quantities)
-        if maker not in self._away:
-            return False
-        del self._away[maker]
-        return not self._away
+        self._away.pop(maker, None)
 
     def cancel(self, maker: int, distress: bool) -> Cancelled:
         """Cancel a maker's orders, in the ghost book only when it is not in distress."""
-        self._resting.pop(maker, None)
-        if distress and self.ghost is None:
+        if distress and self.ghost is None and any(self.resting(maker)):
             self.ghost = Tape(self.real.book.copy(), self.real.last)
             self._ghost_told = self.real.price()
         elif not distress and self.ghost is not None:
             self.ghost.book.cancel_all(maker)
             self._away.pop(maker, None)
+        self._resting.pop(maker, None)
         return self.real.book.cancel_all(maker)
 
     def blame(self, maker: int, event: int) -> None:
@@ -93,7 +90,7 @@ class Tapes:
     def increments(self) -> tuple[int, int]:
         """Return (the ghost's increment since the last call, the real price); `real_delta` is the real increment.
 
-        Without a ghost both increments are one.
+        Without a ghost both increments are one. When nobody is away any more the ghost has spoken for the last time.
         """
         price = self.real.price()
         self.real_delta, self._told = price - self._told, price
