@@ -9,7 +9,6 @@ sort of the journal by (holder, member, asset) and one pass of sums over it: wha
 
 import argparse
 import gc
-import json
 import resource
 import tempfile
 from collections.abc import Callable
@@ -19,14 +18,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from contagion.log import CONTRIBUTION_LAYOUT, EVENT_LAYOUT, EventLog
 from contagion.metrics import cascade, venues
 from contagion.metrics.attribution import attribution
 from contagion.metrics.losses import losses, shortfalls
 from contagion.metrics.summary import summarise
-from contagion.runs import Books, Run, load_run
+from contagion.runs import Books, Run, load_run, write_parquet
 from contagion.units import PRICE_SCALE
 
 Columns = dict[str, Any]
@@ -52,29 +50,33 @@ def books(opening: int) -> Books:
     )  # fmt: skip
 
 
-def events(rng: np.random.Generator, count: int, failed: int, opening: int) -> Columns:
-    """Return events in which `failed` members are liquidated once and makers withdraw now and then."""
-    kind = rng.choice([TRADE, QUOTE], count).astype(np.int32)
-    body = np.arange(opening + 2, count)
-    chosen = np.sort(rng.choice(body, failed, replace=False))
-    kind[chosen] = LIQUIDATION
-    others = np.setdiff1d(body, chosen, assume_unique=True)
-    kind[rng.choice(others, count // 1000, replace=False)] = WITHDRAWAL
+def events(rng: np.random.Generator, count: int, opening: int) -> Columns:
+    """Return events in bursts of one kind, time, node and market: makers quote, traders trade, members are closed."""
+    burst = np.cumsum(rng.random(count) < 0.02)
+    kinds = rng.choice([TRADE, QUOTE, LIQUIDATION], burst[-1] + 1, p=[0.4, 0.3, 0.3])
+    kind = kinds[burst].astype(np.int32)
+    members = rng.permutation(count)
+    member = np.where(kind == LIQUIDATION, members[np.lexsort((members, burst))], -1).astype(np.int32)
+    kind[rng.choice(np.flatnonzero(kind == QUOTE), count // 1000)] = WITHDRAWAL
     kind[0], kind[1:opening], kind[opening], kind[opening + 1] = CLOCK, OPENING, START, SHOCK
-    back = np.minimum(rng.geometric(0.02, count), np.arange(count) - opening - 1)
-    cause = np.where(np.arange(count) > opening + 1, np.arange(count) - np.maximum(back, 1), 0)
+    member[: opening + 2] = -1
+    one, number = kind == LIQUIDATION, np.arange(count)
+    starts = np.searchsorted(burst, burst)
+    cause = np.where(number > opening + 1, np.maximum(starts - rng.geometric(0.3, count), opening + 1), 0)
     cause[0] = -1
-    one = kind == LIQUIDATION
-    node = np.where(one, CROWD + np.arange(count) % CROWDS, MAKER + np.arange(count) % MAKERS).astype(np.int32)
-    member = np.where(one, np.cumsum(one) - 1, -1).astype(np.int32)
-    market = rng.integers(COINS, 2 * COINS, count).astype(np.int32)
+    cause[opening + 2 :] = np.minimum(cause[opening + 2 :], number[opening + 2 :] - 1)
+    node = np.where(one, CROWD + burst % CROWDS, MAKER + burst % MAKERS).astype(np.int32)
+    market = rng.integers(COINS, 2 * COINS, burst[-1] + 1)[burst].astype(np.int32)
     first = (one | (kind == WITHDRAWAL)).astype(np.int32)
+    first[kind == WITHDRAWAL] = rng.random((kind == WITHDRAWAL).sum()) < 0.2
+    price = (PRICE_SCALE * (1 + 50 * market) * np.exp(rng.normal(-0.1, 0.05, burst[-1] + 1)[burst])).astype(np.int64)
+    quantity = 10**4 * np.maximum(rng.lognormal(5.0, 1.5, count), 1.0).astype(np.int64)
+    sign = np.where(rng.random(count) < 0.9, 1, -1)
     table = {
-        "time_us": np.sort(rng.integers(0, 86_400_000_000, count)) * (np.arange(count) > opening),
+        "time_us": np.sort(rng.integers(0, 86_400_000_000, burst[-1] + 1))[burst] * (number > opening),
         "cause": cause, "kind": kind, "node": node, "member": member, "generation": np.zeros(count, np.int32),
         "channel": np.where(one, 2, 0).astype(np.int32), "asset": market, "market": market, "first": first,
-        "quantity": rng.integers(10**6, 10**9, count) * np.where(rng.random(count) < 0.9, 1, -1),
-        "price": rng.integers(10**9, 10**12, count), "value": rng.integers(10**6, 10**10, count),
+        "quantity": quantity * sign, "price": price, "value": quantity * (price // 10**7) // 10**4,
     }  # fmt: skip
     table["generation"][first == 1] = cascade.trigger_depths(table, KINDS)
     return {name: table[name] for name in EVENT_LAYOUT}
@@ -145,7 +147,7 @@ def closing(journal: Columns) -> Columns:
 def synthetic(count: int, seed: int = 1) -> Run:
     """Return a run of `count` events, 30% of them liquidations, with three times as many postings."""
     rng, opening = np.random.default_rng(seed), 5
-    table = events(rng, count, count * 3 // 10, opening)
+    table = events(rng, count, opening)
     failed, size = np.flatnonzero(table["first"]), int(table["first"].sum())
     tables = {
         "events": table, "postings": postings(rng, table, opening),
@@ -213,19 +215,13 @@ def on_disk(run: Run) -> None:
         again = load_run(Path(directory, "run"))
         loaded = perf_counter()
         for name, columns in run.tables.items():
-            file = Path(directory, "run", f"{name}.parquet")
-            rows = len(next(iter(columns.values())))
-            print(f"  {name + '.parquet':<24}{rows:10,} rows{file.stat().st_size / max(rows, 1):8.1f} B a row")
-            meta = pq.ParquetFile(file).metadata
-            if name == "events":
-                sizes = {meta.row_group(0).column(i).path_in_schema: 0 for i in range(meta.num_columns)}
-                for group in range(meta.num_row_groups):
-                    for i in range(meta.num_columns):
-                        column = meta.row_group(group).column(i)
-                        sizes[column.path_in_schema] += column.total_compressed_size
-                print("    " + json.dumps({k: round(v / rows, 2) for k, v in sizes.items()}))
+            size, rows = Path(directory, "run", f"{name}.parquet").stat().st_size, len(next(iter(columns.values())))
+            print(f"  {name + '.parquet':<24}{rows:10,} rows{size / max(rows, 1):8.1f} B a row")
             for column, values in columns.items():
                 assert np.array_equal(values, again.tables[name][column]), f"{name}.{column}"
+        liquidations = run.events.filter(run.tables["events"]["kind"] == LIQUIDATION)
+        write_parquet(liquidations, Path(directory, "part"))
+        print(f"  liquidations alone {Path(directory, 'part').stat().st_size / liquidations.num_rows:.1f} B a row")
         print(f"save {saved - start:.2f} s, load {loaded - saved:.2f} s; loaded tables are equal")
 
 

@@ -245,14 +245,14 @@ class Logs(RuleBasedStateMachine):
         weights = [draws[0][2] if one else weighted for _, _, weighted, _ in draws]
         for (member, _, _, value), cause, weighted in zip(draws, causes, weights, strict=True):
             facts = Failure(weighted, 0.5, value)
-            for log in (self.plain, self.spooled):
-                log.append_failure(time_us, "close-out", 3, cause, facts, member=member, value=value)
+            self.plain.append_failure(time_us, "close-out", 3, cause, facts, member=member, value=value)
             self.note_failure("close-out", time_us, 3, cause, facts, member=member, value=value)
-        event = self.bulk.append_failures(
-            time_us, "close-out", 3, causes[0] if one else np.array(causes), np.array([draw[0] for draw in draws]),
-            weights[0] if one else np.array(weights), 0.5, value=np.array([draw[3] for draw in draws]),
-        )  # fmt: skip
-        assert event == first
+        for log in (self.spooled, self.bulk):
+            event = log.append_failures(
+                time_us, "close-out", 3, causes[0] if one else np.array(causes), np.array([draw[0] for draw in draws]),
+                weights[0] if one else np.array(weights), 0.5, value=np.array([draw[3] for draw in draws]),
+            )  # fmt: skip
+            assert event == first
 
     @rule(legs=st.lists(st.tuples(INT32, INT32, INT64, st.lists(st.tuples(INT64, INT32), max_size=5)), max_size=4))
     def post(self, legs: list[tuple[int, int, int, list[tuple[int, int]]]]) -> None:

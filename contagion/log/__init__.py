@@ -178,7 +178,7 @@ class EventLog:
 
         cause, columns : as for `append`, each a number or an array of `count`.
         """
-        return self._extend(np.zeros(count, np.bool_), np.zeros(0), time_us, kind, node, cause, **columns)
+        return self._extend(np.zeros(count, np.bool_), 0.0, time_us, kind, node, cause, **columns)
 
     def append_failures(
         self,
@@ -197,10 +197,10 @@ class EventLog:
         """
         new = self._first_time(kind, node, member)
         given = {"weighted": weighted, "exogenous": exogenous, "value": columns.get("value", 0)}
-        facts = {name: np.broadcast_to(fact, len(member))[new] for name, fact in given.items()}
-        first = self._extend(new, facts["weighted"], time_us, kind, node, cause, member=member, **columns)
         own = np.flatnonzero(new)
-        self.failure_table.extend(len(own), event=first + own, **facts)
+        chosen = {name: fact[own] if isinstance(fact, np.ndarray) else fact for name, fact in given.items()}
+        first = self._extend(new, weighted, time_us, kind, node, cause, member=member, **columns)
+        self.failure_table.extend(len(own), event=first + own, **chosen)
         return first
 
     def post(self, event: int | Integers, legs: Iterable[Leg]) -> None:
@@ -239,9 +239,9 @@ class EventLog:
         return self.kinds.setdefault(kind, len(self.kinds))
 
     def _extend(
-        self, new: NDArray[np.bool_], weights: Floats, time_us: int, kind: str, node: int, cause: Any, **columns: Any
+        self, new: NDArray[np.bool_], weights: Any, time_us: int, kind: str, node: int, cause: Any, **columns: Any
     ) -> int:
-        """Add an event for each flag in `new`, which says whether it is a failure, counted with the next weight."""
+        """Add an event for each flag in `new`, which says whether it is a failure and has a weight of its own."""
         lowest, highest = int(np.min(cause, initial=0)), int(np.max(cause, initial=0))
         assert 0 <= lowest <= highest < len(self.depths), f"causes {lowest} to {highest} are not earlier events"
         absent = {"channel": 0, "quantity": 0, "price": 0, "value": 0, "member": -1, "asset": -1, "market": -1}

@@ -45,16 +45,19 @@ class Depths:
         self.weights.append(depth[1])
         return len(self.weights) - 1
 
-    def extend(self, events: int | Integers, own: NDArray[np.bool_], weights: Floats) -> NDArray[np.int32]:
+    def extend(self, events: int | Integers, own: NDArray[np.bool_], weights: float | Floats) -> NDArray[np.int32]:
         """Add an event for each flag in `own` and return their generations.
 
-        events : the cause of each or of all. An event with a depth of its own is a generation below its cause, its
-        weighted depth being the next of `weights`.
+        events, weights : the cause and the weighted depth of each, or of all. An event with a depth of its `own` is a
+        generation below its cause; others share that of the cause, whatever their weight.
         """
-        places = np.broadcast_to(np.frombuffer(self.places, np.int32)[events], len(own)).copy()
-        generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own.astype(np.int32)
-        places[own] = np.arange(len(self.weights), len(self.weights) + len(weights))
+        above = np.frombuffer(self.places, np.int32)[events]
+        places = above if isinstance(events, np.ndarray) else np.full(len(own), above, np.int32)
+        generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own
+        first, count = len(self.weights), np.count_nonzero(own)
+        places[own] = np.arange(first, first + count)
         self.generations.frombytes(generations[own].tobytes())
-        self.weights.frombytes(weights.astype(np.float64).tobytes())
+        fresh = weights[own] if isinstance(weights, np.ndarray) else np.full(count, weights)
+        self.weights.frombytes(fresh.astype(np.float64).tobytes())
         self.places.frombytes(places.tobytes())
         return generations

@@ -37,7 +37,7 @@ class Table:
         packer = struct.Struct("@" + "".join(layout.values()))
         assert packer.size == self.layout.itemsize, "struct and dtype agree"
         self.pack: Callable[..., bytes] = packer.pack
-        self._rows: list[bytes] = []
+        self._rows: list[bytes | bytearray] = []
         self._count, self._full = 0, self.CHUNK
         self._chunks: list[NDArray[Any]] = []
         self._parts: list[Path] = []
@@ -68,14 +68,18 @@ class Table:
 
     def extend(self, count: int, **columns: Any) -> int:
         """Add `count` rows from arrays or scalars, one for every column; return the first row's number."""
-        assert columns.keys() == set(self.layout.names or ()), f"columns of {self.name}: {self.layout.names}"
+        names = self.layout.names or ()
+        assert columns.keys() == set(names), f"columns of {self.name}: {names}"
+        arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+        alike = self.pack(*(0 if name in arrays else columns[name] for name in names))
         first, at = self._count, 0
         while at < count:
             take = min(count - at, self._full - self._count)
-            rows = np.empty(take, self.layout)
-            for column, value in columns.items():
-                rows[column] = value[at : at + take] if isinstance(value, np.ndarray) else value
-            self._rows.append(rows.tobytes())
+            packed = bytearray(alike * take)
+            rows = np.frombuffer(packed, self.layout)
+            for name, column in arrays.items():
+                rows[name] = column[at : at + take]
+            self._rows.append(packed)
             self._count, at = self._count + take, at + take
             if self._count == self._full:
                 self._flush()
