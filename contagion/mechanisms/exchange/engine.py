@@ -237,17 +237,20 @@ class Engine:
                 self._sell(cohort.take(rows), held[rows], missing[rows], line)
 
     def _sell(self, part: Cohort, held: Integers, missing: Integers, line: Line) -> None:
-        """Sell as much of a coin as covers what is missing at the depth that is there, or all of it."""
+        """Sell as much of a coin as covers what is missing, or all of it, as far as anybody bids."""
         book, best = line.book, line.book.best(BUY)
         lot = line.book.lot
         if best is None:
             return
-        needed = coins_for(missing, book, best)
-        size = np.minimum(held // lot * lot, needed)
-        if int(size.sum()):
-            events = self._log(part, held, size, line)
-            cause, depth = self._behind(part, size, events)
-            sell_coins(self.roster, line, part, size, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth)
+        size = np.minimum(held // lot * lot, coins_for(missing, book, best))
+        walk = book.walk(SELL, int(size.sum()), None, -1)
+        sold = share_out(walk.filled // lot, size // lot) * lot
+        rows = np.flatnonzero(sold)
+        if len(rows):
+            part, sold = part.take(rows), sold[rows]
+            events = self._log(part, held[rows], sold, line)
+            cause, depth = self._behind(part, sold, events)
+            sell_coins(self.roster, line, part, sold, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth)
 
     def _sale_order(self, lines: list[Line]) -> list[Line]:
         """Return the coins as they are sold: highest first collateral ratio first, then by name."""
