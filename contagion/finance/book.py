@@ -23,8 +23,9 @@ an incoming order meets are cancelled, and it walks on.
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
+from copy import copy
 from heapq import merge
-from math import gcd, inf
+from math import inf
 from operator import mul, neg
 from typing import NamedTuple
 
@@ -82,16 +83,12 @@ class Ladder:
 
     __slots__ = ("head", "owner", "prices", "quantities", "side")
 
-    def __init__(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int], head: int = 0) -> None:
-        self.owner, self.side, self.prices, self.quantities, self.head = owner, side, prices, quantities, head
+    def __init__(self, owner: int, side: int, prices: tuple[int, ...], quantities: tuple[int, ...]) -> None:
+        self.owner, self.side, self.prices, self.quantities, self.head = owner, side, prices, quantities, 0
 
-    def behind(self) -> tuple[Sequence[int], Sequence[int]]:
+    def behind(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the prices and quantities after the head."""
         return self.prices[self.head + 1 :], self.quantities[self.head + 1 :]
-
-    def copy(self) -> "Ladder":
-        """Return a ladder that moves on by itself; the levels are shared, for they never change."""
-        return Ladder(self.owner, self.side, self.prices, self.quantities, self.head)
 
 
 Level = dict[int, int]
@@ -112,15 +109,10 @@ class Book:
         self._ladders: dict[int, Ladder] = {}
         self._sequence_of: dict[tuple[int, int], int] = {}  # the ladder of an owner on a side
 
-    # ------------------------------------------------------------------------------------------ orders
-
     def limit(self, owner: int, side: int, price: int, quantity: int) -> tuple[int, Walk]:
         """Trade at `price` or better, then rest; return (order id, trades), the id 0 when nothing rests."""
         if price <= 0 or price % self.tick or quantity <= 0 or quantity % self.lot:
-            raise ValueError(
-                f"a price must be a positive multiple of the tick {self.tick}, a quantity of the lot {self.lot}: "
-                f"{quantity} at {price}"
-            )
+            raise self._off_grid(price, quantity)
         rank, others, walk = side * price, self._ranks[-side], NO_TRADE
         if others and others[-1] >= -rank:
             walk = self._match(owner, side, quantity, -rank)
@@ -139,17 +131,15 @@ class Book:
 
     def take(self, owner: int, side: int, quantity: int, limit: int | None = None) -> Walk:
         """Trade at once, at `limit` or better; what finds nobody is `unfilled` and does not rest."""
-        self._check_taking(quantity)
-        return self._match(owner, side, quantity, -inf if limit is None else -side * limit)
+        return self._match(owner, side, quantity, self._bound(side, quantity, limit))
 
     def quote(self, side: int, quantity: int, limit: int | None = None, owner: int | None = None) -> Walk:
         """Return what `take` would, changing nothing."""
-        self._check_taking(quantity)
-        bound = inf if limit is None else side * limit
+        bound = self._bound(side, quantity, limit)
         left, notional, last, cancelled = quantity, 0, 0, 0
         fills: list[Fill] = []
         for key, sequence, _, resting in self._queue(-side):
-            if not left or key > bound:
+            if not left or -key < bound:
                 break
             maker = self._owner(sequence)
             if maker == owner:
@@ -165,25 +155,25 @@ class Book:
     def cancel(self, order_id: int) -> int:
         """Cancel a plain order; return the quantity, 0 when it is gone."""
         order = self._orders.pop(order_id, None)
-        return self._remove(order[1], order_id) if order is not None else 0
+        if order is None:
+            return 0
+        level = self._levels[order[1]]
+        return level.pop(order_id) if len(level) > 1 else self._remove(order[1], order_id)
 
     def cancel_all(self, owner: int) -> Cancelled:
         """Cancel everything of an owner, plain orders and ladders."""
-        gone = self.orders_of(owner)
-        for order in gone:
-            self.cancel(order.id)
-        for side in (BUY, SELL):
-            self._forget(owner, side)
-        return _cancelled(gone)
-
-    # ----------------------------------------------------------------------------------------- ladders
+        gone = [self.withdraw(owner, side) for side in (BUY, SELL)]
+        for order_id, rank in self._plain(owner):
+            gone.append(_cancelled(BUY if rank > 0 else SELL, (abs(rank),), (self.cancel(order_id),)))
+        return Cancelled(*map(sum, zip(*gone, strict=True)))
 
     def place(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int]) -> int:
         """Replace an owner's ladder on one side; return how many levels rest.
 
-        prices : best first. Post-only: the best ones are left out while they would trade. The sequences are
-        kept, not copied: do not change them.
+        prices : best first. Post-only: the best ones are left out while they would trade. Of tick and lot only
+        the first level is checked.
         """
+        prices, quantities = tuple(prices), tuple(quantities)
         self._check_ladder(side, prices, quantities)
         self._forget(owner, side)
         return self._rest(owner, side, prices, quantities)
@@ -198,17 +188,13 @@ class Book:
         if prices and min(prices[0], prices[-1]) + by <= 0:
             raise ValueError(f"a ladder from {prices[0]} to {prices[-1]} cannot move by {by}: prices are positive")
         self._forget(owner, side)
-        return self._rest(owner, side, [price + by for price in prices], quantities)
+        return self._rest(owner, side, tuple([price + by for price in prices]), quantities)
 
     def withdraw(self, owner: int, side: int) -> Cancelled:
         """Cancel an owner's ladder on one side."""
         prices, quantities = self.ladder(owner, side)
         self._forget(owner, side)
-        total = sum(quantities)
-        bids, asks = (total, 0) if side == BUY else (0, total)
-        return Cancelled(len(prices), bids, asks, sum(map(mul, prices, quantities)))
-
-    # ----------------------------------------------------------------------------------------- reading
+        return _cancelled(side, prices, quantities)
 
     def best(self, side: int) -> int | None:
         """Return the best price of a side, None when it is empty."""
@@ -239,7 +225,7 @@ class Book:
         levels = sorted(found.items(), reverse=side == BUY)
         return levels if limit is None else [level for level in levels if side * (level[0] - limit) >= 0]
 
-    def ladder(self, owner: int, side: int) -> tuple[Sequence[int], Sequence[int]]:
+    def ladder(self, owner: int, side: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the prices and quantities that are left of an owner's ladder, best first."""
         sequence = self._sequence_of.get((owner, side))
         if sequence is None:
@@ -251,18 +237,18 @@ class Book:
 
     def orders_of(self, owner: int) -> list[Resting]:
         """Return an owner's resting orders, oldest first, then the levels of its ladders."""
-        plain = [
-            Resting(sequence, BUY if rank > 0 else SELL, abs(rank), self._levels[rank][sequence])
-            for sequence, (maker, rank) in self._orders.items()
-            if maker == owner
+        found = [
+            Resting(order_id, BUY if rank > 0 else SELL, abs(rank), self._levels[rank][order_id])
+            for order_id, rank in self._plain(owner)
         ]
         for side in (BUY, SELL):
-            plain += [Resting(0, side, *level) for level in zip(*self.ladder(owner, side), strict=True)]
-        return plain
+            found += [Resting(0, side, *level) for level in zip(*self.ladder(owner, side), strict=True)]
+        return found
 
     def resting(self, owner: int, side: int) -> int:
         """Return the quantity that an owner has resting on a side."""
-        return sum(order.quantity for order in self.orders_of(owner) if order.side == side)
+        plain = sum(self._levels[rank][order_id] for order_id, rank in self._plain(owner) if side * rank > 0)
+        return plain + sum(self.ladder(owner, side)[1])
 
     def copy(self) -> "Book":
         """Return a book with the same orders under the same ids that lives on by itself."""
@@ -271,10 +257,8 @@ class Book:
         other._levels = {rank: level.copy() for rank, level in self._levels.items()}
         other._ranks = {side: ranks.copy() for side, ranks in self._ranks.items()}
         other._orders, other._sequence_of = self._orders.copy(), self._sequence_of.copy()
-        other._ladders = {sequence: ladder.copy() for sequence, ladder in self._ladders.items()}
+        other._ladders = {sequence: copy(ladder) for sequence, ladder in self._ladders.items()}
         return other
-
-    # ---------------------------------------------------------------------------------------- matching
 
     def _match(self, owner: int, side: int, quantity: int, bound: float) -> Walk:
         """Walk the other side while its ranks are at least `bound`; take off what trades or is cancelled."""
@@ -318,6 +302,10 @@ class Book:
         )
         return merge(seen, *[_behind(s, ladder) for s, ladder in self._ladders.items() if ladder.side == side])
 
+    def _plain(self, owner: int) -> list[tuple[int, int]]:
+        """Return (id, rank) of an owner's plain orders, looking through all of them."""
+        return [(order_id, rank) for order_id, (maker, rank) in self._orders.items() if maker == owner]
+
     def _owner(self, sequence: int) -> int:
         order = self._orders.get(sequence)
         return order[0] if order is not None else self._ladders[sequence].owner
@@ -329,8 +317,9 @@ class Book:
             self._levels[rank] = {sequence: quantity}
             insort(self._ranks[BUY if rank > 0 else SELL], rank)
             return
+        younger = sequence < next(reversed(level))  # as a ladder's next level may find there
         level[sequence] = quantity
-        if sequence < self._sequence:  # a ladder's next level meets younger orders
+        if younger:
             self._levels[rank] = dict(sorted(level.items()))
 
     def _remove(self, rank: int, sequence: int) -> int:
@@ -352,7 +341,7 @@ class Book:
         else:
             del self._ladders[sequence], self._sequence_of[ladder.owner, ladder.side]
 
-    def _rest(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int]) -> int:
+    def _rest(self, owner: int, side: int, prices: tuple[int, ...], quantities: tuple[int, ...]) -> int:
         """Rest a new ladder behind the other side's best price."""
         other = self.best(-side)
         if other is not None and prices and side * (prices[0] - other) >= 0:
@@ -372,23 +361,26 @@ class Book:
             ladder = self._ladders.pop(sequence)
             self._remove(side * ladder.prices[ladder.head], sequence)
 
-    # ------------------------------------------------------------------------------------------ checks
+    def _off_grid(self, price: int, quantity: int) -> ValueError:
+        return ValueError(f"{quantity} at {price} is not positive, or off the lot {self.lot} or the tick {self.tick}")
 
-    def _check_taking(self, quantity: int) -> None:
+    def _bound(self, side: int, quantity: int, limit: int | None) -> float:
+        """Return the least rank of the other side that a taking order may trade with."""
         if quantity < 0 or quantity % self.lot:
             raise ValueError(f"a quantity must be a multiple of the lot {self.lot}, not negative: {quantity}")
+        return -inf if limit is None else -side * limit
 
-    def _check_ladder(self, side: int, prices: Sequence[int], quantities: Sequence[int]) -> None:
+    def _check_ladder(self, side: int, prices: tuple[int, ...], quantities: tuple[int, ...]) -> None:
         if len(prices) != len(quantities):
             raise ValueError(f"a ladder has {len(prices)} prices and {len(quantities)} quantities")
         if not prices:
             return
-        if list(prices) != sorted(prices, reverse=side == BUY):
-            raise ValueError(f"prices of a ladder must be sorted, best first: {list(prices)}")
-        if gcd(self.tick, *prices) != self.tick or min(prices) <= 0:
-            raise ValueError(f"prices must be positive multiples of the tick {self.tick}: {list(prices)}")
-        if gcd(self.lot, *quantities) != self.lot or min(quantities) <= 0:
-            raise ValueError(f"quantities must be positive multiples of the lot {self.lot}: {list(quantities)}")
+        if list(prices) != sorted(prices, reverse=side == BUY) or prices[0] <= 0 or prices[-1] <= 0:
+            raise ValueError(f"prices of a ladder must be positive and sorted, best first: {prices}")
+        if min(quantities) <= 0:
+            raise ValueError(f"quantities of a ladder must be positive: {quantities}")
+        if prices[0] % self.tick or quantities[0] % self.lot:
+            raise self._off_grid(prices[0], quantities[0])
 
 
 def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int]]:
@@ -397,9 +389,10 @@ def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int]
         yield -ladder.side * ladder.prices[at], sequence, at, ladder.quantities[at]
 
 
-def _cancelled(orders: Sequence[Resting]) -> Cancelled:
-    bids, asks = (sum(order.quantity for order in orders if order.side == side) for side in (BUY, SELL))
-    return Cancelled(len(orders), bids, asks, sum(order.price * order.quantity for order in orders))
+def _cancelled(side: int, prices: Sequence[int], quantities: Sequence[int]) -> Cancelled:
+    total = sum(quantities)
+    bids, asks = (total, 0) if side == BUY else (0, total)
+    return Cancelled(len(prices), bids, asks, sum(map(mul, prices, quantities)))
 
 
 def _reach(side: int, prices: Sequence[int], limit: int) -> int:
