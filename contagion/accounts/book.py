@@ -34,7 +34,7 @@ from contagion.units import SUPPLY_LIMIT
 Part = Literal["quantity", "cost", "cash"]
 Listener = Callable[[Integers], None]
 
-CHUNK = 1 << 14
+CHUNK = 1 << 13
 """Rows that are evaluated at once: they and what is computed from them stay in a core's cache."""
 
 _SHIFTS = np.arange(0, 8 * SLOTS, 8)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts.book import CHUNK, AccountBook
-from contagion.accounts.rules import QUANTITY, SLOTS, Floats, Integers, base, slot_ids, survey
+from contagion.accounts.rules import QUANTITY, SLOTS, Floats, Integers, added, all_ids, base, survey
 
 Members = NDArray[np.int32]
 
-REACH = 1.5
-"""How far a value in a core may grow before its slope is looked up again; shells allow less than 1.2."""
+SLACK = 1 + 1e-9
+"""What bounds are widened by, far more than what rounding can do to them."""
 
 
 class Core(Protocol):
@@ -26,14 +26,14 @@ class Core(Protocol):
     def __len__(self) -> int:
         """Return how many members are evaluated."""
 
-    def load(self, members: Members, padded: Floats) -> None:
-        """Take these members, each once, instead of those there were."""
+    def load(self, members: Members, padded: Floats, reach: float) -> None:
+        """Take these members, each once, instead of those there were; `reach` : how much prices may grow meanwhile."""
 
     def stale(self, members: NDArray[Any]) -> None:
         """Note that rows of members, in the core or not, have changed."""
 
     def breaches(self, padded: Floats) -> Integers:
-        """Return the members in breach, at prices within a fifth of those at which they were loaded."""
+        """Return the members in breach, in ascending order."""
 
 
 class Backend(Protocol):
@@ -45,8 +45,14 @@ class Backend(Protocol):
     def survey(self, members: Members, padded: Floats) -> tuple[Floats, Floats]:
         """Return margin and survival radius of members."""
 
-    def moved(self, padded: Floats, references: Floats) -> Floats:
-        """Return by row of references the largest relative move of a price."""
+    def bucket(self, members: Members, radius: Floats, radii: Floats) -> tuple[NDArray[np.uint8], Members, Integers]:
+        """Return by member how many radii are below its own; the members below them all in that order; and ends.
+
+        ends : by radius, how many of these members are not beyond it.
+        """
+
+    def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
+        """Return how many rows, from the first, of references are no longer within their radius of prices."""
 
 
 class NumpyBackend:
@@ -67,15 +73,24 @@ class NumpyBackend:
             margin[part], radius[part] = survey(self.book.read(members[part]), padded, self.book.rules.tables)
         return margin, radius
 
-    def moved(self, padded: Floats, references: Floats) -> Floats:
-        """Return by row of references the largest relative move of a price; infinite for one that was 0."""
-        assets = self.book.rules.assets
-        now, then = padded[:assets], references[:, :assets]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moves = np.abs(now / then - 1.0)
-        moves[np.isnan(moves)] = 0.0
-        most: Floats = np.max(moves, axis=1, initial=0.0)
-        return most
+    def bucket(self, members: Members, radius: Floats, radii: Floats) -> tuple[NDArray[np.uint8], Members, Integers]:
+        """Return depths, the members within the last radius in order of depth, and ends (see `Backend`)."""
+        depth = np.searchsorted(radii, radius).astype(np.uint8)
+        ends = np.bincount(depth, minlength=len(radii)).cumsum()[: len(radii)]
+        return depth, members[depth.argsort(kind="stable")[: ends[-1]]], ends
+
+    def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
+        """Return how many rows, from the first, of references are no longer within their radius of prices."""
+        left = np.flatnonzero(moved(padded[: references.shape[1]], references) * SLACK > radii)
+        return int(left[-1]) + 1 if len(left) else 0
+
+
+def moved(padded: Floats, references: Floats) -> Floats:
+    """Return by row of references the largest relative move of a price; infinite for one that was 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moves = np.abs(padded / references - 1.0)
+    most: Floats = np.fmax.reduce(moves, axis=1, initial=0.0)
+    return most
 
 
 class NumpyCore:
@@ -89,9 +104,9 @@ class NumpyCore:
     def __len__(self) -> int:
         return len(self.members)
 
-    def load(self, members: Members, padded: Floats) -> None:
+    def load(self, members: Members, padded: Floats, reach: float) -> None:
         """Take these members instead of those there were."""
-        self.members, self.loaded, self._prices = np.sort(members), True, padded
+        self.members, self.loaded, self._highest = np.sort(members), True, padded * reach
         self._stale.clear()
         self._ids, self._quantity, self._slope, self._base, self._bends = self._columns(self.members)
         self._notice_bends()
@@ -107,9 +122,7 @@ class NumpyCore:
             self._reload()
         parts = self._quantity * padded.take(self._ids)
         parts *= self._slope
-        margin = self._base + parts[0]
-        for slot in range(1, SLOTS):
-            margin += parts[slot]
+        margin = added(self._base + parts[0], parts[1:])
         if len(self._bent):
             margin[self._bent] = self._bent_margins(padded)
         found: Integers = self.members[margin < 0].astype(np.int64)
@@ -119,10 +132,7 @@ class NumpyCore:
         """Return the margins of those that may be beyond the first kink, by all lines."""
         notional = self._quantity[:, self._bent] * padded.take(self._ids[:, self._bent])
         values = (self._slopes * notional + self._intercepts).min(axis=0)
-        margin: Floats = self._base[self._bent] + values[0]
-        for slot in range(1, SLOTS):
-            margin += values[slot]
-        return margin
+        return added(self._base[self._bent], values)
 
     def _reload(self) -> None:
         changed = np.unique(np.concatenate(self._stale))
@@ -136,10 +146,10 @@ class NumpyCore:
 
     def _columns(self, members: Members) -> tuple[Integers, Floats, Floats, Floats, NDArray[np.bool_]]:
         rows, tables = self.book.read(members), self.book.rules.tables
-        ids = np.array([slot_ids(rows, slot) for slot in range(SLOTS)])
-        quantity = rows[:, QUANTITY : QUANTITY + SLOTS].T.astype(np.float64)
+        ids = all_ids(rows)
+        quantity = rows.T[QUANTITY : QUANTITY + SLOTS].astype(np.float64)
         slope = np.where(quantity < 0, tables.left.take(ids), tables.right.take(ids))
-        bends = np.any(np.abs(quantity * self._prices.take(ids)) * REACH > tables.bound.take(ids), axis=0)
+        bends = np.any(np.abs(quantity * self._highest.take(ids)) > tables.bound.take(ids), axis=0)
         return ids, quantity, slope, base(rows, tables.loan), bends
 
     def _notice_bends(self) -> None:

@@ -27,17 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts.book import CHUNK, AccountBook
-from contagion.accounts.core import Backend, Core, NumpyBackend
+from contagion.accounts.core import SLACK, Backend, Core, NumpyBackend, moved
 from contagion.accounts.rules import Floats, Integers
 from contagion.accounts.singles import Singles, Triggers, triggers
 
 Members = NDArray[np.int32]
 
-SLACK = 1 + 1e-9
-WIDEST = 0.5
-"""No shell is wider: survival radii mean nothing beyond 1."""
+RADII: Floats = 6.25e-5 * np.exp2(np.arange(14.0))
+"""Of the shells, up to a half: survival radii mean nothing beyond 1."""
+FEW = 500
+"""An inmost shell with fewer accounts saves no time: to make it again costs more than to look at them."""
 LOOSE = 0x80
-"""Bit of a depth byte: evaluated at every look, although not in shell 0."""
+"""Bit of a depth byte: evaluated at every look, although not in the inmost shell."""
 ABSENT = 0x7F
 """Depth of an account that is in no shell: it has no position, or a trigger price."""
 
@@ -45,8 +46,8 @@ ABSENT = 0x7F
 class LiquidationIndex:
     """The accounts of a book that are in breach (margin below 0) at any prices.
 
-    prices : those of the first look, or near; compiled : use numba, by default when it is installed; finest,
-    ratio : radius of the innermost shell and of one shell over the next, which cost or save time only.
+    prices : those of the first look, or near; compiled : use numba, by default when it is installed; few : see
+    `FEW`, changes time only.
     evaluations : margins evaluated so far; full_passes : how often everybody's were.
 
     >>> from contagion.accounts import Rules
@@ -58,15 +59,11 @@ class LiquidationIndex:
     ([], [1])
     """
 
-    def __init__(
-        self, book: AccountBook, prices: Floats, *, compiled: bool | None = None, finest: float = 1e-4,
-        ratio: float = 2.5,
-    ) -> None:  # fmt: skip
-        assert 0 < finest < WIDEST / 2 and ratio > 1, "shells grow from a small one"
+    def __init__(self, book: AccountBook, prices: Floats, *, compiled: bool | None = None, few: int = FEW) -> None:
         self.book, self.backend = book, backend(book, compiled)
-        self.radii = _ladder(finest, ratio)
+        self.radii, self.few = RADII, few
         self.evaluations = self.full_passes = 0
-        self._inner, self._outer = self.backend.core(), self.backend.core()
+        self._core: Core = self.backend.core()
         self._depth = np.zeros(len(book), np.uint8)
         self._loose = array("i")
         self._joined: list[array[int]] = []
@@ -76,46 +73,36 @@ class LiquidationIndex:
     def breaches(self, prices: Floats) -> Integers:
         """Return the members whose margin is below 0, in ascending order: `np.flatnonzero(margins(prices) < 0)`."""
         padded = self.book.rules.padded(prices)
-        outgrown = self._outgrown(padded)
-        if outgrown == len(self.radii) or self._crowded():
-            return self._rebuild_all(padded)
-        found = self._rebuild(outgrown, padded) if outgrown else self._look(self._inner, padded)
         crossed = self._singles.crossed(padded)
         if crossed is not None:
             self._loosen(crossed[self._depth[crossed] == ABSENT])
-        if len(self._loose):
-            found = np.concatenate((found, self._look(self._outer, padded)))
-        return np.sort(found)
+        inmost = self._inmost
+        outgrown = self.backend.outgrown(padded, self._references[inmost:], self.radii[inmost:])
+        outgrown += inmost if outgrown else 0
+        if outgrown == len(self.radii) or self._crowded:
+            return self._rebuild_all(padded)
+        return np.sort(self._rebuild(outgrown, padded) if outgrown else self._look(padded))
 
     def touch(self, members: NDArray[Any]) -> None:
         """Forget what is known about members whose rows have changed in any way; the book calls this by itself."""
-        for core in (self._inner, self._outer):
-            core.stale(members)
+        self._core.stale(members)
         depth = self._depth[members]
-        if depth.any():
-            self._loosen(np.unique(members[(depth > 0) & (depth < LOOSE)]))
+        if depth.max(initial=0) > self._inmost:
+            self._loosen(np.unique(members[(depth > self._inmost) & (depth < LOOSE)]))
 
     def _loosen(self, members: NDArray[Any]) -> None:
         if len(members):
             self._depth[members] |= LOOSE
             _extend(self._loose, members)
-            self._outer.loaded = False
+            self._core.loaded = False
 
-    def _outgrown(self, padded: Floats) -> int:
-        """Return how many shells, from the innermost, prices have left."""
-        left = np.flatnonzero(self.backend.moved(padded, self._references) * SLACK > self.radii)
-        return int(left[-1]) + 1 if len(left) else 0
-
-    def _crowded(self) -> bool:
-        """Return whether so many accounts were touched that starting afresh saves memory."""
-        return sum(map(len, self._joined)) + len(self._loose) > len(self.book) + CHUNK
-
-    def _look(self, core: Core, padded: Floats) -> Integers:
-        """Return who is in breach of shell 0 or of the loose, which together hold everybody who can be."""
-        if not core.loaded:
-            core.load(self._shell(0) if core is self._inner else _copy(self._loose), padded)
-        self.evaluations += len(core)
-        return core.breaches(padded)
+    def _look(self, padded: Floats) -> Integers:
+        """Return who is in breach of the inmost shell and the loose, which together hold everybody who can be."""
+        if not self._core.loaded:
+            reach = (1 + self.radii[self._inmost]) / (1 - self.radii[self._inmost]) * SLACK
+            self._core.load(np.concatenate((self._shell(self._inmost), _copy(self._loose))), padded, reach)
+        self.evaluations += len(self._core)
+        return self._core.breaches(padded)
 
     def _shell(self, k: int) -> Members:
         """Return the members of a shell."""
@@ -127,38 +114,46 @@ class LiquidationIndex:
     def _rebuild(self, count: int, padded: Floats) -> Integers:
         """Make the `count` innermost shells again out of the next one and the loose; return who is in breach."""
         loose, known = _copy(self._loose), self._shell(count)
-        self._depth[loose] &= ABSENT
-        candidates = np.concatenate((known, loose[self._depth[loose] > count]))
+        before = self._depth[loose] & ABSENT
+        self._depth[loose] = before
+        beyond = loose[before > count]
+        candidates = np.concatenate((known, beyond)) if len(beyond) else known
         margin, radius = self.backend.survey(candidates, padded)
         self.evaluations += len(candidates)
-        depth = np.searchsorted(self._limits(count, padded), radius).astype(np.uint8)
-        before = self._depth[candidates]
-        for k in range(count, len(self.radii)):
-            _extend(self._joined[k], candidates[(depth <= k) & (k < before)])
-        depth = np.minimum(depth, np.maximum(before, count))
-        self._depth[candidates] = depth
         self._loose = array("i")
-        order = depth.argsort(kind="stable")
-        ends = np.bincount(depth, minlength=count).cumsum()[:count]
-        self._arrange(candidates[order[: ends[-1]]], ends, padded)
+        depth, inner, ends = self.backend.bucket(known, radius[: len(known)], self.radii[:count])
+        self._depth[known] = depth
+        self._arrange(inner, ends, padded)
+        if len(beyond):
+            self._admit(beyond, margin[len(known) :], radius[len(known) :], padded)
         return candidates[margin < 0].astype(np.int64)
 
-    def _limits(self, count: int, padded: Floats) -> Floats:
-        """Return by shell the radius, at present prices, beyond which an account need not be in it.
+    def _admit(self, members: Members, margin: Floats, radius: Floats, padded: Floats) -> None:
+        """Put loose accounts into the shells they must be in; those in breach, about to change again, stay loose.
 
-        s_k for those that are made now. A shell whose prices P_k are a move d away serves up to a move s_k from
-        there, which is at most (1 + s_k)(1 + d) - 1 from here.
+        A shell whose prices P_k are a move d away serves up to a move s_k from there, which is at most
+        (1 + s_k)(1 + d) - 1 from here; whose radius is larger need not be in it.
         """
-        outer = self._references[count:]
-        away = np.array([self.backend.moved(reference, padded[None])[0] for reference in outer])
-        there = ((1 + self.radii[count:]) * (1 + away) - 1) * SLACK
-        return np.maximum.accumulate(np.concatenate((self.radii[:count], there)))
+        safe = margin >= 0
+        self._loosen(members[~safe])
+        members, before = members[safe], self._depth[members[safe]]
+        if len(members):
+            limits = ((1 + self.radii) * (1 + moved(self._references, padded[: self.book.rules.assets])) - 1) * SLACK
+            depth = np.minimum(np.searchsorted(np.maximum.accumulate(limits), radius[safe]), before)
+            self._depth[members] = depth
+            for k in range(int(depth.min()), len(self.radii)):
+                _extend(self._joined[k], members[(depth <= k) & (k < before)])
+            self._crowded = sum(map(len, self._joined)) > len(self.book) + CHUNK
 
     def _arrange(self, inner: Members, ends: Integers, padded: Floats) -> None:
         """Make the innermost shells prefixes of one array in order of depth, which they are at one reference."""
         for k, end in enumerate(ends.tolist()):
-            self._shells[k], self._joined[k], self._references[k] = inner[:end], array("i"), padded
-        self._inner.loaded = self._outer.loaded = False
+            self._shells[k] = inner[:end]
+            if self._joined[k]:
+                self._joined[k] = array("i")
+        self._inmost = min(int(np.searchsorted(ends, self.few)), len(ends) - 1)
+        self._references[: len(ends)] = padded[: self._references.shape[1]]
+        self._core.loaded = False
 
     def _rebuild_all(self, padded: Floats) -> Integers:
         """Look at everybody, sort singles by their triggers and the others into shells; return who is in breach."""
@@ -166,8 +161,8 @@ class LiquidationIndex:
         self.evaluations += count
         self.full_passes += 1
         self._depth, self._loose = np.empty(count, np.uint8), array("i")
-        self._shells, self._joined = [np.zeros(0, np.int32)] * levels, [array("i")] * levels
-        self._references = np.empty((levels, len(padded)))
+        self._shells, self._joined = [np.zeros(0, np.int32)] * levels, [array("i") for _ in range(levels)]
+        self._references, self._crowded = np.empty((levels, self.book.rules.assets)), False
         found, single = [np.zeros(0, np.int64)], list[Triggers]()
         for at in range(0, count, CHUNK):
             block = self.book.rows[at : at + CHUNK]
@@ -192,16 +187,6 @@ def backend(book: AccountBook, compiled: bool | None) -> Backend:
     kernels = import_module("contagion.accounts.kernels")
     compiled_backend: Backend = kernels.CompiledBackend(book)
     return compiled_backend
-
-
-def _ladder(finest: float, ratio: float) -> Floats:
-    """Return radii from the finest up to the widest, each `ratio` times the one before, or nearly.
-
-    >>> _ladder(0.01, 3).round(4).tolist()
-    [0.01, 0.03, 0.09, 0.27]
-    """
-    steps = int(np.log(WIDEST / finest) / np.log(ratio) + 1e-9)
-    return np.array([finest * ratio**step for step in range(steps + 1)])
 
 
 def _copy(numbers: "array[int]") -> Members:

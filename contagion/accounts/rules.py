@@ -14,7 +14,7 @@ products. Only what lies beyond is evaluated with all lines; inside, the full mi
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ ROUNDING = 1e-14
 
 INSIDE = 1 - 1e-6
 """Share of the way to the first kink up to which one slope is used; beyond, rounding might make a line the least."""
+
+
+_SHIFTS = np.arange(0, 8 * SLOTS, 8)[:, None]
 
 
 class Tables(NamedTuple):
@@ -89,7 +92,7 @@ class Rules:
 
     def value(self, asset: int, notional: float) -> float:
         """Return what a value of `notional` in an asset counts for."""
-        return float(_values(np.array([notional]), np.array([asset]), self.tables)[0])
+        return float(values(np.array([notional]), np.array([asset]), self.tables)[0])
 
     def padded(self, prices: Floats) -> Floats:
         """Return prices by asset number, 255 included; ValueError unless they are finite and not negative."""
@@ -104,18 +107,13 @@ class Rules:
 
 def margins(block: Integers, prices: Floats, tables: Tables) -> Floats:
     """Return the margin of each row of a block, at padded prices."""
-    margin = base(block, tables.loan)
-    for ids, notional in _slots(block, prices):
-        margin += _values(notional, ids, tables)
-    return margin
+    ids, notional = slots(block, prices)
+    return added(base(block, tables.loan), values(notional, ids, tables))
 
 
 def equities(block: Integers, prices: Floats) -> Floats:
     """Return cash, costs and values of each row of a block, without haircuts or maintenance."""
-    equity = base(block, 1.0)
-    for _, notional in _slots(block, prices):
-        equity += notional
-    return equity
+    return added(base(block, 1.0), slots(block, prices)[1])
 
 
 def survey(block: Integers, prices: Floats, tables: Tables) -> tuple[Floats, Floats]:
@@ -126,25 +124,21 @@ def survey(block: Integers, prices: Floats, tables: Tables) -> tuple[Floats, Flo
     doubling, so that a radius is at most 1. What rounding may do to both margins is taken off. Below 0 for a
     negative margin; infinite for others without a position.
     """
-    margin, weight, held = base(block, tables.loan), np.zeros(len(block)), np.zeros(len(block), np.bool_)
-    size = np.abs(block[:, CASH].astype(np.float64))
-    for slot in range(SLOTS):
-        size += np.abs(block[:, COST + slot].astype(np.float64))
-        held |= block[:, QUANTITY + slot] != 0
-    for ids, notional in _slots(block, prices):
-        value = _values(notional, ids, tables)
-        margin += value
-        steep = np.abs(value)
-        beyond = np.flatnonzero(2 * np.abs(notional) > tables.bound.take(ids))
-        if len(beyond):
-            reach, who = notional[beyond], ids[beyond]
-            steep[beyond] = np.abs(reach) * np.where(reach < 0, tables.far_left[who], tables.far_right[who])
-        weight += steep
-    radius = np.where(margin < 0, -1.0, np.where(held, 1.0, np.inf))
-    np.divide(margin - ROUNDING * size, weight, out=radius, where=weight > 0)
-    radius -= 3 * ROUNDING
-    np.minimum(radius, 1.0, out=radius, where=held)
-    return margin, radius
+    ids, notional = slots(block, prices)
+    contributions = values(notional, ids, tables)
+    margin = added(base(block, tables.loan), contributions)
+    steep = np.abs(contributions)
+    beyond = np.nonzero(2 * np.abs(notional) > tables.bound.take(ids))
+    if len(beyond[0]):
+        reach, who = notional[beyond], ids[beyond]
+        steep[beyond] = np.abs(reach) * np.where(reach < 0, tables.far_left[who], tables.far_right[who])
+    weight = added(steep[0], steep[1:])
+    radius = (margin - ROUNDING * sizes(block)) / np.where(weight > 0, weight, 1.0) - 3 * ROUNDING
+    idle = np.flatnonzero(weight == 0)
+    if len(idle):
+        held = (block[idle, QUANTITY : QUANTITY + SLOTS] != 0).any(axis=1)
+        radius[idle] = np.where(margin[idle] < 0, -1.0, np.where(held, 1.0, np.inf))
+    return margin, np.where(radius < np.inf, np.minimum(radius, 1.0), radius)
 
 
 def slot_ids(block: Integers, slot: int) -> Integers:
@@ -152,26 +146,43 @@ def slot_ids(block: Integers, slot: int) -> Integers:
     return (block[:, 0] >> 8 * slot) & EMPTY
 
 
+def all_ids(block: Integers) -> Integers:
+    """Return the asset numbers of each row by slot: shape (slots, rows)."""
+    return (block[:, 0] >> _SHIFTS) & EMPTY
+
+
 def base(block: Integers, loan: float) -> Floats:
     """Return cash, `loan` times as much if negative, and costs of each row: what no price changes."""
-    base: Floats = block[:, CASH].astype(np.float64)
+    cash: Floats = block[:, CASH].astype(np.float64)
     if loan != 1.0:
-        base *= np.where(base < 0, loan, 1.0)
-    for slot in range(SLOTS):
-        base += block[:, COST + slot]
-    return base
+        cash *= np.where(cash < 0, loan, 1.0)
+    return added(cash, block.T[COST : COST + SLOTS])
 
 
-def _slots(block: Integers, prices: Floats) -> Sequence[tuple[Integers, Floats]]:
-    numbers = [slot_ids(block, slot) for slot in range(SLOTS)]
-    return [(ids, block[:, QUANTITY + slot] * prices.take(ids)) for slot, ids in enumerate(numbers)]
+def sizes(block: Integers) -> Floats:
+    """Return the sum of sizes of what no price changes in each row."""
+    fixed = np.abs(block.T.astype(np.float64))
+    return added(fixed[CASH], fixed[COST : COST + SLOTS])
 
 
-def _values(notional: Floats, ids: Integers, tables: Tables) -> Floats:
+def slots(block: Integers, prices: Floats) -> tuple[Integers, Floats]:
+    """Return asset numbers and values of each row by slot: shape (slots, rows)."""
+    ids = all_ids(block)
+    return ids, block.T[QUANTITY : QUANTITY + SLOTS] * prices.take(ids)
+
+
+def values(notional: Floats, ids: Integers, tables: Tables) -> Floats:
     """Return f of each value: the lesser of two slopes or, beyond the first kink, the least of all lines."""
-    values = np.minimum(tables.right.take(ids) * notional, tables.left.take(ids) * notional)
-    beyond = np.flatnonzero(np.abs(notional) > tables.bound.take(ids))
-    if len(beyond):
-        who, reach = ids[beyond], notional[beyond, None]
-        values[beyond] = (tables.slopes[who] * reach + tables.intercepts[who]).min(axis=1)
-    return values
+    found: Floats = np.minimum(tables.right.take(ids) * notional, tables.left.take(ids) * notional)
+    beyond = np.nonzero(np.abs(notional) > tables.bound.take(ids))
+    if len(beyond[0]):
+        who, reach = ids[beyond], notional[beyond][:, None]
+        found[beyond] = (tables.slopes[who] * reach + tables.intercepts[who]).min(axis=1)
+    return found
+
+
+def added(total: Floats, parts: NDArray[Any]) -> Floats:
+    """Add the rows of `parts` to `total`, in place and one after the other, and return it."""
+    for part in parts:
+        total += part
+    return total

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.accounts.rules import CASH, COST, IDS, QUANTITY, ROUNDING, SLOTS, Floats, Integers, Tables, base
+from contagion.accounts.rules import IDS, QUANTITY, ROUNDING, SLOTS, Floats, Integers, Tables, base, sizes
 
 Members = NDArray[np.int32]
 Prices = NDArray[np.float32]
@@ -100,10 +100,7 @@ def triggers(block: Integers, first: int, padded: Floats, tables: Tables) -> tup
 
 def _bounds(own: Integers, quantity: Floats, asset: Integers, tables: Tables) -> tuple[Floats, Floats]:
     """Return the prices between which every line is at 0 or above, within rounding."""
-    fixed = base(own, tables.loan)
-    size = np.abs(own[:, CASH].astype(np.float64))
-    for slot in range(SLOTS):
-        size += np.abs(own[:, COST + slot].astype(np.float64))
+    fixed, size = base(own, tables.loan), sizes(own)
     low, high = np.full(len(own), -np.inf), np.full(len(own), np.inf)
     for line in range(tables.slopes.shape[1]):
         weight, lift = tables.slopes[asset, line] * quantity, tables.intercepts[asset, line]

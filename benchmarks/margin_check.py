@@ -1,0 +1,292 @@
+"""What it costs to find the margin accounts in breach at new prices, against looking at all of them.
+
+A synthetic book: 70% loans (health 1 + lognormal, debts in cash or coins), 30% perpetuals (median leverage 5, 65%
+long), one to four of 20 assets an account. All prices move at every event. Who is in breach is liquidated (half
+of a loan with a bonus of 5%, all of a perpetual), which moves prices by exp(-sold / 3 open interest), until nobody is
+in breach. A *find* is one complete answer for the whole book; liquidation itself costs the same for everybody and is
+not counted. Peers: a SciPy sparse matrix-vector product (weights of the same accounts, updated as they are liquidated)
+and plain scans, NumPy's and a compiled one that is bound by memory. Everybody plays the same path, in turn, and must
+find the same accounts.
+
+    python benchmarks/margin_check.py [--quick | --large]
+"""
+
+import argparse
+import gc
+import hashlib
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from contagion.accounts import AccountBook, LiquidationIndex, Rules, by_radius
+from contagion.accounts.rules import CASH, COST, QUANTITY, SLOTS, slot_ids
+from contagion.finance.margin import collateral_pieces, perpetual_pieces
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+COINS, PERPETUALS = 12, 8
+ASSETS = COINS + PERPETUALS
+RATIO, LOAN, MAINTENANCE = 0.85, 0.02, 0.01
+CLOSE_FACTOR, BONUS, DUST = 0.5, 1.05, 1_000_000
+SIGMA, DRIFT = 5e-4, -5e-5
+ROUNDS = 200
+
+try:
+    import numba
+except ImportError:
+    numba = None
+
+
+class Market(NamedTuple):
+    """What every contestant starts from: rows in order of radius, rules, prices, and the path's moves."""
+
+    rows: Integers
+    rules: Rules
+    prices: Floats
+    moves: Floats
+    interest: Floats
+
+
+class Outcome(NamedTuple):
+    """Seconds in finds and in all, finds, liquidations, digest of everybody found in order."""
+
+    finding: float
+    whole: float
+    finds: int
+    liquidations: int
+    digest: str
+
+
+def linear_rules() -> Rules:
+    """Return rules without tiers, which a matrix can express."""
+    coin, contract = collateral_pieces([(0, RATIO)], LOAN), perpetual_pieces([(0, MAINTENANCE)])
+    return Rules([coin] * COINS + [contract] * PERPETUALS, LOAN)
+
+
+def tiered_rules() -> Rules:
+    """Return rules whose tiers one account in ten reaches."""
+    coin = collateral_pieces([(0, RATIO), (4e10, 0.7), (4e11, 0.5)], LOAN)
+    contract = perpetual_pieces([(0, MAINTENANCE), (4e10, 0.02), (4e11, 0.05)])
+    return Rules([coin] * COINS + [contract] * PERPETUALS, LOAN)
+
+
+def draw(count: int, events: int, rules: Rules, seed: int = 1, drift: float = DRIFT) -> Market:
+    """Return a market of `count` accounts; none is in breach at the start under rules without tiers."""
+    rng = np.random.default_rng(seed)
+    prices = np.exp(rng.uniform(-8, 1, ASSETS))
+    rows = np.empty((count, 10), np.int64)
+    for at in range(0, count, 1 << 18):
+        part = rows[at : at + (1 << 18)]
+        part[:] = _accounts(rng, len(part), prices)
+    rows = rows[by_radius(rows, rules, prices)]
+    common = rng.normal(drift, SIGMA, (events, 1)) * 0.8
+    moves = np.exp(common + rng.normal(0, SIGMA * 0.6, (events, ASSETS)))
+    return Market(rows, rules, prices, moves, _interest(rows, prices))
+
+
+def _accounts(rng: np.random.Generator, count: int, prices: Floats) -> Integers:
+    held = rng.choice(4, count, p=[0.4, 0.3, 0.2, 0.1]) + 1
+    perpetual = rng.random(count) < 0.3
+    start = np.where(perpetual, COINS + rng.integers(0, PERPETUALS, count), rng.integers(0, COINS, count))
+    step = rng.integers(1, 3, count) * 2 - 1
+    first, size = np.where(perpetual, COINS, 0), np.where(perpetual, PERPETUALS, COINS)
+    worth = np.exp(rng.normal(np.log(3e9), 1.6, count))
+    long = rng.random(count) < 0.65
+    rows = np.zeros((count, 10), np.int64)
+    lent, maintained, loss = np.zeros(count), np.zeros(count), np.zeros(count)
+    for slot in range(SLOTS):
+        there = held > slot
+        asset = first + (start - first + slot * step) % size
+        rows[:, 0] |= np.where(there, asset, 255) << 8 * slot
+        value = worth * rng.uniform(0.3, 1.0, count) * there
+        sign = np.where(perpetual & ~(long ^ (rng.random(count) < 0.15)), -1, 1)
+        quantity = np.rint(sign * value / prices[asset]).astype(np.int64)
+        entry = np.where(perpetual, np.rint(quantity * prices[asset] * np.exp(rng.normal(0, 0.1, count))), 0)
+        rows[:, QUANTITY + slot], rows[:, COST + slot] = quantity, -entry.astype(np.int64)
+        notional = quantity * prices[asset]
+        lent += np.where(perpetual, 0, RATIO * notional)
+        maintained += np.where(perpetual, np.abs(notional), 0)
+        loss += np.where(perpetual, entry - notional, 0)
+    health = 1 + np.exp(rng.normal(-0.5, 1.2, count)) + 1e-4
+    health = np.where(rng.random(count) < 0.014, 1 / (1 - rng.uniform(1e-4, 0.05, count)), health)
+    leverage = np.minimum(np.exp(rng.normal(np.log(4.5), 0.6, count)), 90)
+    margin = maintained * np.maximum(1 / leverage, MAINTENANCE * 1.01) + loss
+    rows[:, CASH] = np.where(perpetual, np.ceil(margin) + 1, -np.floor(lent / health / (1 + LOAN)))
+    return rows
+
+
+def _interest(rows: Integers, prices: Floats) -> Floats:
+    interest = np.zeros(256)
+    for at in range(0, len(rows), 1 << 18):
+        block = rows[at : at + (1 << 18)]
+        for slot in range(SLOTS):
+            ids = slot_ids(block, slot)
+            worth = np.abs(block[:, QUANTITY + slot]) * np.append(prices, np.zeros(256 - ASSETS))[ids]
+            interest += np.bincount(ids, worth, 256)
+    return np.maximum(interest[:ASSETS], 1.0)
+
+
+def liquidate(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
+    """Return the rows of accounts after their liquidation, and the value sold by asset."""
+    new, padded, sold = rows.copy(), np.append(prices, np.zeros(256 - ASSETS)), np.zeros(256)
+    ids = np.array([slot_ids(rows, slot) for slot in range(SLOTS)]).T
+    quantity, cost, cash = rows[:, QUANTITY : QUANTITY + SLOTS], rows[:, COST : COST + SLOTS], rows[:, CASH]
+    notional = quantity * padded[ids]
+    contract = (ids >= COINS) & (ids < ASSETS)
+    perpetual = contract.any(axis=1)
+    pledged, debt = np.where(contract, 0, notional).sum(axis=1), np.maximum(-cash, 0)
+    share = np.minimum(BONUS * CLOSE_FACTOR * debt / np.maximum(pledged, 1), 1)
+    over = perpetual | (share >= 1) | (debt < DUST)
+    seized = np.where(over[:, None], quantity, (quantity * share[:, None]).astype(np.int64))
+    new[:, QUANTITY : QUANTITY + SLOTS] -= seized
+    new[over, COST : COST + SLOTS] = 0
+    closed = np.maximum(cash + (cost + notional).sum(axis=1), 0).astype(np.int64)
+    new[:, CASH] = np.where(over, closed, cash + (debt * CLOSE_FACTOR).astype(np.int64))
+    sold = np.bincount(ids.ravel(), (seized * padded[ids]).ravel(), 256)[:ASSETS]
+    return new, sold
+
+
+def play(market: Market, contestant: Callable[[AccountBook, Floats], Callable[[Floats], Integers]], events: int,
+         after: Callable[[int, Integers, Integers, Integers], None] | None = None) -> Outcome:  # fmt: skip
+    """Play the path with one way to find breaches; `after` hears of (event, members, rows before, rows after)."""
+    book = AccountBook(market.rows.copy(), market.rules)
+    prices, finding, finds, liquidations = market.prices.copy(), 0.0, 0, 0
+    digest = hashlib.sha256()
+    find = contestant(book, prices)
+    gc.collect()
+    begin = perf_counter()
+    for event in range(events):
+        prices = prices * market.moves[event]
+        for _ in range(ROUNDS):
+            start = perf_counter()
+            found = find(prices)
+            finding += perf_counter() - start
+            finds += 1
+            if not len(found):
+                break
+            digest.update(found.tobytes())
+            before = book.read(found)
+            rows, sold = liquidate(before, prices)
+            book.write(found, rows)
+            if after is not None:
+                after(event, found, before, rows)
+            liquidations += len(found)
+            prices = prices * np.exp(-sold / (3 * market.interest))
+    return Outcome(finding, perf_counter() - begin, finds, liquidations, digest.hexdigest())
+
+
+def by_index(compiled: bool) -> Callable[[AccountBook, Floats], Callable[[Floats], Integers]]:
+    return lambda book, prices: LiquidationIndex(book, prices, compiled=compiled).breaches
+
+
+def by_scan(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:
+    return lambda prices: np.flatnonzero(book.margins(prices) < 0)
+
+
+def by_compiled_scan(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:
+    from contagion.accounts.kernels import CompiledBackend
+
+    core = CompiledBackend(book).core()
+    core.load(np.arange(len(book), dtype=np.int32), prices, 1.0)
+
+    def find(prices: Floats) -> Integers:
+        return core.breaches(book.rules.padded(prices))
+
+    return find
+
+
+def by_matrix(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:
+    """Return a find by one product of a sparse matrix of weights with the prices, kept up to date."""
+    held = np.zeros(len(book), np.int64)
+    for slot in range(SLOTS):
+        held += slot_ids(book.rows, slot) < ASSETS
+    pointer = np.concatenate(([0], np.cumsum(held))).astype(np.int32)
+    weight, column = np.empty(pointer[-1]), np.empty(pointer[-1], np.int32)
+    fixed = np.empty(len(book))
+
+    def refresh(members: Integers) -> None:
+        rows, tables = book.read(members), book.rules.tables
+        cash = rows[:, CASH].astype(np.float64)
+        fixed[members] = cash * np.where(cash < 0, tables.loan, 1) + rows[:, COST : COST + SLOTS].sum(axis=1)
+        for slot in range(SLOTS):
+            there = held[members] > slot
+            ids, quantity = slot_ids(rows, slot)[there], rows[there, QUANTITY + slot]
+            at = pointer[members[there]] + slot
+            weight[at], column[at] = np.where(quantity < 0, tables.left[ids], tables.right[ids]) * quantity, ids
+
+    for at in range(0, len(book), 1 << 18):
+        refresh(np.arange(at, min(at + (1 << 18), len(book))))
+    matrix = csr_matrix((weight, column, pointer), shape=(len(book), ASSETS), copy=False)
+    weight = matrix.data
+    book.listen(refresh)
+    return lambda prices: np.flatnonzero(matrix @ prices + fixed < 0)
+
+
+def compare(count: int, events: dict[str, int], repetitions: int) -> None:
+    """Let everybody play, check that they found the same, and print what a find costs."""
+    contestants = {"shells, NumPy": by_index(False), "sparse matrix": by_matrix, "scan, NumPy": by_scan}
+    if numba is None:
+        print("numba is not installed: nothing compiled is measured")
+    else:
+        contestants |= {"shells, compiled": by_index(True), "scan, compiled": by_compiled_scan}
+    market = draw(count, max(events.values()), linear_rules())
+    book = AccountBook(market.rows, market.rules)
+    radii = book.radii(market.prices)
+    near = [f"{np.mean(radii <= bound):.2%} within {bound:.0%}" for bound in (0.01, 0.05, 0.2, 0.4)]
+    print(f"{count:,} accounts, {ASSETS} assets; {', '.join(near)} of their margin")
+    check = {name: play(market, contestant, min(events.values())) for name, contestant in contestants.items()}
+    assert len({(done.digest, done.finds) for done in check.values()}) == 1, f"not the same breaches: {check}"
+    spent: dict[str, list[float]] = {name: [] for name in contestants}
+    last: dict[str, Outcome] = {}
+    for _ in range(repetitions):
+        for name, contestant in contestants.items():
+            last[name] = play(market, contestant, events[name])
+            spent[name].append(last[name].finding / last[name].finds * 1e6)
+    cost = {name: median(values) for name, values in spent.items()}
+    for name, value in sorted(cost.items(), key=lambda item: item[1]):
+        done = last[name]
+        print(f"  {name:<18}{value:12,.1f} us a find   ({events[name]} events, {done.finds} finds, "
+              f"{done.liquidations:,} liquidations, median of {repetitions})")  # fmt: skip
+    for ours in (name for name in cost if name.startswith("shells")):
+        ratios = (f"{cost[peer] / cost[ours]:,.0f} x {peer}" for peer in cost if not peer.startswith("shells"))
+        print(f"  {ours} is faster than: {', '.join(ratios)}")
+
+
+def flat(counts: tuple[int, ...], events: int) -> None:
+    """Print what a find costs for books of any size with the same accounts near their margin."""
+    near = 20_000
+    for compiled in (False, True) if numba is not None else (False,):
+        parts = []
+        for count in counts:
+            market = draw(count, events, linear_rules(), drift=0.0)
+            rows = market.rows
+            rows[near:, CASH] += 10**12
+            done = median(play(market, by_index(compiled), events).finding for _ in range(3))
+            parts.append(f"{count:,}: {done / events * 1e6:.1f} us")
+        print(f"  {near:,} near the margin, {'compiled' if compiled else 'NumPy'}: {', '.join(parts)} an event")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few seconds, 100,000 accounts")
+    parser.add_argument("--large", action="store_true", help="10,000,000 accounts too, peers on fewer events")
+    chosen = parser.parse_args()
+    fast, slow = ("shells, NumPy", "shells, compiled"), ("sparse matrix", "scan, compiled")
+    if chosen.quick:
+        compare(100_000, dict.fromkeys(fast, 200) | dict.fromkeys(slow, 50) | {"scan, NumPy": 20}, 3)
+        flat((20_000, 100_000), 200)
+        return
+    compare(1_000_000, dict.fromkeys(fast, 1000) | dict.fromkeys(slow, 1000) | {"scan, NumPy": 20}, 3)
+    if chosen.large:
+        compare(10_000_000, dict.fromkeys(fast, 500) | dict.fromkeys(slow, 50) | {"scan, NumPy": 5}, 2)
+    flat((100_000, 1_000_000, *((10_000_000,) if chosen.large else ())), 500)
+
+
+if __name__ == "__main__":
+    main()
