@@ -288,7 +288,7 @@ class Exchange:
             yield sim.env.timeout(every)
             for line in self.marks.lines:
                 if line.index and isinstance(line.terms, ContractTerms):
-                    index = sum(feed.mark.price * weight for feed, weight in line.index) // PPM
+                    index = self.marks.index(line)
                     cap = to_ppm(line.terms.funding_cap)
                     premium = max(min((line.book.last() - index) * PPM // index, cap), -cap)
                     self._pay_funding(line, index * premium // PPM)

@@ -14,6 +14,7 @@ from typing import Any
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Mark, averaged
+from contagion.log import Channel
 from contagion.mechanisms.exchange.terms import Marked
 from contagion.ports import Feed, Tick
 from contagion.simulation import Simulation
@@ -25,7 +26,11 @@ Weights = Sequence[tuple[Feed, int]]
 
 @dataclass
 class Line:
-    """One coin or contract: where its mark comes from, and the event that last made it."""
+    """One coin or contract: where its mark comes from, and the event that last made it.
+
+    smooth : the mean of the sources; cause : the event by which a source moved last; funded : funding that longs
+    have paid, which is taken off what a contract is worth.
+    """
 
     asset: int
     feed: Feed
@@ -37,30 +42,33 @@ class Line:
     event: int = 0
     cause: int = 0
     funded: int = 0
-    last_price: int = field(init=False)
+    delta: int = field(init=False, default=0)
+    _read: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.last_price = self.feed.mark.price
+        self._read = self.feed.mark.price
         if self.smooth is None:
             self.smooth = self.feed.mark
 
-    def shift(self, funding: int) -> None:
+    def shift(self, funding: int, event: int) -> None:
         """Take a funding payment off what one contract is worth."""
         self.funded += funding
+        self.event = event
+        self.feed.move(self.feed.mark.price - funding, event, Channel.FUNDING)
 
-    @property
-    def delta(self) -> int:
-        """Return how far the mark moved in this interval."""
-        return self.feed.mark.price - self.last_price
+    def read(self) -> None:
+        """Take the present mark as this interval's; `delta` is how far it has moved since the last one."""
+        self.delta, self._read = self.feed.mark.price - self._read, self.feed.mark.price
 
 
 class MarkVector:
     """All marks of an exchange."""
 
-    def __init__(self, sim: Simulation, node: int) -> None:
-        self.sim, self.node = sim, node
+    def __init__(self, sim: Simulation, node: int, interval_us: int) -> None:
+        self.sim, self.node, self._interval_us = sim, node, interval_us
         self.lines: list[Line] = []
         self._by_source: dict[int, list[Line]] = {}
+        self._heard: dict[int, Mark] = {}
         self._updated_us = 0
 
     def add(self, line: Line) -> None:
@@ -68,21 +76,31 @@ class MarkVector:
         self.lines.append(line)
         for feed, _ in [*line.sources, *line.index]:
             self._by_source.setdefault(feed.market, []).append(line)
+            self._heard[feed.market] = feed.mark
 
-    def hear(self, messages: Sequence[tuple[int, Tick]]) -> None:
-        """Remember by which event the sources of each line moved last."""
+    def hear(self, messages: Sequence[tuple[int, Tick | None]]) -> None:
+        """Take in what has arrived: the sources' marks, and by which event each line was moved last.
+
+        A message without a tick only wakes.
+        """
         for cause, tick in messages:
+            if tick is None:
+                continue
+            self._heard[tick.market] = tick.mark
             for line in self._by_source.get(tick.market, ()):
                 line.cause = cause
 
     def update(self) -> bool:
-        """Read the vector of this interval; return whether any mark is still on its way."""
+        """Read the vector of this interval; return whether any mark is still on its way.
+
+        Marks that were at rest begin to move in the interval in which a source did, however long they had rested.
+        """
         now, moving = self.sim.env.now, False
-        elapsed, self._updated_us = now - self._updated_us, now
+        elapsed, self._updated_us = min(now - self._updated_us, self._interval_us), now
         for line in self.lines:
-            line.last_price = line.feed.mark.price
             if line.cause:
                 moving |= self._update(line, elapsed)
+            line.read()
         return moving
 
     def _update(self, line: Line, elapsed_us: int) -> bool:
@@ -108,12 +126,16 @@ class MarkVector:
             bid, ask = line.book.best(BUY), line.book.best(SELL)
             if bid is None or ask is None or (ask - bid) * PPM > bid * to_ppm(line.terms.wide):
                 weights = line.index
-        return [(feed.mark, weight) for feed, weight in weights]
+        return [(self._heard[feed.market], weight) for feed, weight in weights]
+
+    def index(self, line: Line) -> int:
+        """Return the index of a line, from what has been heard of its sources."""
+        return sum(self._heard[feed.market].price * weight for feed, weight in line.index) // PPM
 
     def _clamped(self, line: Line, price: int) -> int:
         if line.terms.clamp is None:
             return max(price, 1)
-        index = sum(feed.mark.price * weight for feed, weight in line.index) // PPM
+        index = self.index(line)
         width = index * to_ppm(line.terms.clamp) // PPM
         return max(min(max(price, index - width), index + width), 1)
 
