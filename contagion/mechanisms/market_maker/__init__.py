@@ -30,7 +30,7 @@ from contagion.params import Params as Parameters
 from contagion.ports import FEEDS, Mechanism, Process, Tick
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, to_ppm
-from contagion.venues import BUY, QUOTED, SELL, open_accounts
+from contagion.venues import BUY, EXCHANGES, QUOTED, SELL, open_accounts
 
 _LEVERAGE_STEP = 0.1
 _SHORTEST_US = 100_000
@@ -113,7 +113,8 @@ class MarketMaker:
         self._exchange: Any = open_accounts(sim, self.node)
         if self._exchange is None:
             raise Misfit(self._path, "a maker has an account: add a 'margin' edge from an exchange")
-        self._exchange.calls.reach(self._inbox)
+        for link in sim.links(self.node, EXCHANGES):
+            link.peer.calls.reach(self._inbox, link.latency_us)
         self._listen()
         links = sim.links(self.node, QUOTED)
         names = {sim.network.names[link.peer.node]: link.peer for link in links}
@@ -158,7 +159,7 @@ class MarketMaker:
         depth = market.rounded(sim.units(market.asset, terms.depth))
         return Quoted(
             market, terms, self._views[market.asset], distances, quoting.shares(distances, shape),
-            depth, 0, least=max(to_ppm(p.change) * depth // PPM, 1), capacity=float(terms.capacity) * depth,
+            depth, 0, least=max(to_ppm(p.change) * depth // PPM, 1), capacity=max(float(terms.capacity) * depth, 1.0),
             skew=float(terms.skew),
         )  # fmt: skip
 
@@ -268,7 +269,7 @@ class MarketMaker:
         held = self._inventory(quoted)
         traded, quoted.held = abs(held - quoted.held), held
         if traded and self.sim.twin != "frozen":
-            share = min(traded / (quoted.depth / 4), 1.0) * float(self.params.own)
+            share = min(traded / max(quoted.depth / 4, 1.0), 1.0) * float(self.params.own)
             quoted.view.learn(quoted.market.price_in_currency(), share)
 
     def _use(self, quoted: Quoted) -> float:
