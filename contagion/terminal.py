@@ -177,7 +177,7 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
     done = facts["liquidated"]
     count = f" in {_count(done['count'], 'liquidation')}" if "count" in done else ""
     text = f"{money(done['value'])} {currency}{count} of {_count(done['accounts'], 'account')}"
-    if done["long_share"] not in (None, 1.0):
+    if done["long_share"] is not None and done["long_share"] < 0.995:
         text += f", {done['long_share']:.0%} of it long"
     for key, word in (("by_venue", "at"), ("by_market", "of")):
         parts = sorted(done[key].items(), key=lambda item: -item[1])
