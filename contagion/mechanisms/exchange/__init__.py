@@ -3,15 +3,17 @@
 It clears the books it sends its orders to (`trades` edges) for whoever has an account (`margin` edges), in
 claims on itself. Every balance of an account counts as collateral at a ratio, every profit and loss too, and
 whatever an account holds may be sold for what it owes. Prices reach it over `prices` edges; what it marks to is
-stated per coin and contract. An isolated position is an account of its own.
+stated per coin and contract; one unit of the settlement counts as one of the currency. An isolated position is
+an account of its own.
 
 The clock ticks only while something moves: the engine wakes when a source does, acts on its next `interval` and
 sleeps again when marks have come to rest and nobody is in breach (`engine` tells the six steps). Funding is paid
-every `funding_interval` between longs and shorts, interest on loans every `interest_interval`. The account named
-by a `funds` edge is the insurance fund.
+every `funding_interval` between longs and shorts, interest on loans every `interest_interval`; both wake the
+engine. The account named by a `funds` edge is the insurance fund.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,12 +28,12 @@ from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.engine import Engine
 from contagion.mechanisms.exchange.marks import Line, MarkVector, weighted
 from contagion.mechanisms.exchange.roster import Roster
-from contagion.mechanisms.exchange.sales import sell_coins
+from contagion.mechanisms.exchange.sales import trade_coins
 from contagion.mechanisms.exchange.terms import CoinTerms, ContractTerms, ExchangeTerms, Marked
-from contagion.ports import Feed, Mechanism, Process, Signal
+from contagion.ports import Feed, Mechanism, Message, Process, Signal
 from contagion.simulation import Simulation
-from contagion.units import PPM, YEAR, to_ppm
-from contagion.venues import BOOKS, CLIENTS, FUNDS, Market
+from contagion.units import PPM, PRICE_SCALE, YEAR, to_ppm
+from contagion.venues import BOOKS, CLIENTS, FUNDS, SELL, Market
 
 Pieces = list[tuple[float, float]]
 
@@ -53,13 +55,15 @@ class Exchange:
         self.calls = Signal(sim.env)
         self._inbox = sim.inbox()
         self._loans: list[tuple[int, int, int]] = []
-        self.marks = MarkVector(sim, node)
+        self.marks = MarkVector(sim, node, params.interval)
 
     # ------------------------------------------------------------------------------------------- opening
 
     def open(self) -> None:
         """Learn the books, mark everything, give accounts to whoever has a `margin` edge."""
         sim, p = self.sim, self.params
+        if sim.reference_price(self.settlement) != PRICE_SCALE:
+            raise Misfit((*self._path, "settlement"), f"{p.settlement!r} must be worth one unit of the currency")
         self._books = {sim.network.names[book.node]: book for book in self._own_books()}
         feeds = {sim.feed_names[feed.market]: feed for feed in sim.subscribe(self.node, inbox=self._inbox)}
         names = {sim.ledger.assets[line].name: line for line in self.custody.claims}
@@ -79,7 +83,7 @@ class Exchange:
         for client in sim.links(self.node, CLIENTS):
             if sim.network.nodes[client.peer.node].kind != "population":
                 self.roster.join(client.peer.node)
-        self.engine = Engine(sim, self.custody, self.roster, self.marks, p, self.calls)
+        self.engine = Engine(sim, self.custody, self.roster, self.marks, p, self.calls, list(self._books.values()))
         funds = sim.peers(self.node, FUNDS)
         if len(funds) > 1:
             raise Misfit(self._path, f"{len(funds)} 'funds' edges: an exchange has one insurance fund")
@@ -118,8 +122,12 @@ class Exchange:
 
     def _coin(self, name: str, asset: int, terms: CoinTerms, feeds: Mapping[str, Feed]) -> Line:
         book = self._books.get(terms.market or "")
-        if terms.market and (book is None or book.perpetual or book.asset != asset):
-            what = f"{terms.market!r} is no spot book of {name!r} to which this exchange sends orders"
+        traded = None if book is None or book.perpetual else (book.asset, book.numeraire)
+        if terms.market and traded != (asset, self.settlement):
+            what = (
+                f"{terms.market!r} is no spot book of {name!r} against {self.params.settlement!r} to which this "
+                "exchange sends orders"
+            )
             raise Misfit((*self._path, "assets", name, "market"), what)
         own = {terms.market: 1} if terms.market else {name: 1}
         sources, index = self._sources(("assets", name), terms, own, feeds)
@@ -130,6 +138,9 @@ class Exchange:
         sources, index = self._sources(("contracts", name), terms, {name: 1}, feeds)
         price = sum(feed.mark.price * weight for feed, weight in sources) // PPM
         cost = self.sim.assets[f"{name}:cost"]
+        if book.numeraire != self.settlement:
+            path = ("nodes", name, "numeraire")
+            raise Misfit(path, f"is not {self.params.settlement!r}, in which the exchange settles contracts")
         feed = self.custody.open_contract(book, cost, price)
         return Line(book.traded, feed, sources, index, terms, book)
 
@@ -165,7 +176,10 @@ class Exchange:
         return self.custody.position(holder, contract, quantity, cost)
 
     def open_account(self, holder: int, balances: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
-        """Post what an account brings to time 0: balances by asset; (contracts, entry price or 0) by book node."""
+        """Post what an account brings to time 0: balances by asset; (contracts, entry price or 0) by book node.
+
+        Contracts are whole lots, so that no crumb is ever left that no order can close.
+        """
         for asset, amount in balances.items():
             if asset not in self.custody.claims:
                 what = f"{self.sim.network.names[self.node]} takes no {self.sim.ledger.assets[asset].name!r}"
@@ -177,6 +191,9 @@ class Exchange:
                 what = f"{self.sim.network.names[node]!r} is no book of perpetuals of this exchange"
                 raise Misfit(("nodes", self.sim.network.names[holder]), what)
             book = books[node]
+            if quantity % book.lot:
+                what = f"has a position of no whole lots at {self.sim.network.names[node]!r}"
+                raise Misfit(("nodes", self.sim.network.names[holder]), what)
             price = entry or self.feeds[book.traded].mark.price
             cost = book.notional(abs(quantity), price) * (1 if quantity > 0 else -1)
             self.custody.open_position(holder, book.traded, quantity, cost)
@@ -223,7 +240,7 @@ class Exchange:
         event = self.sim.record(
             "sale", holder, cause=cause, asset=asset, market=line.book.node, quantity=int(size.sum()), channel=channel
         )
-        return sell_coins(self.roster, line, part, size, cause=event, channel=channel)
+        return trade_coins(self.roster, line, part, SELL, size, cause=event, channel=channel)
 
     def _open_balance(self, holder: int, asset: int, amount: int) -> None:
         if amount < 0:
@@ -238,15 +255,13 @@ class Exchange:
         return (self.roster.gross(holder, prices) / worth if worth > 0 else float("inf")), worth
 
     def withdraw(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
-        """Let a client take coins out after the delay; Refused while halted or when margin would be short.
+        """Let a client take coins out after the delay; Refused while halted, beyond its balance or its margin.
 
-        What is left must keep `keep` times its maintenance.
+        What is left must keep `keep` times its maintenance, now and when the coins leave; a withdrawal that is due
+        while transfers are halted waits for their end.
         """
         self.custody.refuse_halted()
-        left, equity, maintenance = self.roster.facts(holder, self.roster.prices())
-        worth = amount * (self.roster.unit(asset) if asset != self.settlement else 1.0)
-        if maintenance > 0 and equity - worth < float(self.params.keep) * maintenance:
-            raise Refused(f"{self.sim.network.names[holder]} would keep too little margin")
+        self._refuse_short(holder, asset, amount)
         event = self.sim.record("withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount)
         self.sim.start(self._pay_later(holder, asset, amount, event))
         return event
@@ -257,8 +272,13 @@ class Exchange:
 
     def _pay_later(self, holder: int, asset: int, amount: int, cause: int) -> Process:
         yield self.sim.pause(self.params.withdrawal_delay)
-        while self.custody.halted():
-            yield self.sim.env.timeout(self.params.interval)
+        while until := self.custody.halted_until():
+            yield self.sim.env.timeout(until - self.sim.env.now)
+        try:
+            self._refuse_short(holder, asset, amount)
+        except Refused:
+            self.sim.record("refused-withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount)
+            return
         try:
             event = self.custody.pay_out(holder, asset, amount, cause=cause)
             self.calls.fire(event, holder)
@@ -266,6 +286,16 @@ class Exchange:
             self.sim.record(
                 "blocked-withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount
             )  # fmt: skip
+
+    def _refuse_short(self, holder: int, asset: int, amount: int) -> None:
+        """Refuse that an account hands out what it does not have, or what its margin needs."""
+        name, coin = self.sim.network.names[holder], self.sim.ledger.assets[asset]
+        wanted = f"{Decimal(amount).scaleb(-coin.decimals):f} {coin.name} at {self.sim.network.names[self.node]}"
+        if self.balance(holder, asset) < amount:
+            raise Refused(f"{name} has no {wanted}")
+        _, equity, maintenance = self.roster.facts(holder, self.roster.prices(), less=(asset, amount))
+        if equity < float(self.params.keep / self.params.trigger) * maintenance:
+            raise Refused(f"without {wanted} {name} would keep less than {self.params.keep} times its maintenance")
 
     # --------------------------------------------------------------------------------------- processes
 
@@ -301,25 +331,34 @@ class Exchange:
                 "funding", self.node, cause=CLOCK, asset=line.asset, market=line.feed.market, price=abs(step),
                 quantity=held, channel=Channel.FUNDING,
             )  # fmt: skip
-            line.shift(step)
-            line.feed.move(line.feed.mark.price - step, event, Channel.FUNDING)
+            line.shift(step, event)
+            self._wake(event)
 
     def _charge_interest(self) -> Process:
         sim, every = self.sim, self.params.interest_interval
-        rates = {asset: to_ppm(self._terms_of(asset).loan_rate) for asset in self.custody.claims}
+        rates = {asset: float(self._terms_of(asset).loan_rate) * every / YEAR for asset in self.custody.claims}
         while True:
             yield sim.env.timeout(every)
             for asset, rate in sorted(rates.items()):
-                for holder in self.roster.named if rate else ():
-                    self._charge(holder, asset, -self.balance(holder, asset) * rate * every // (PPM * YEAR))
+                loans = self.roster.loans(self.custody.claims[asset]) if rate else ()
+                for holder, members, owed in loans:
+                    self._charge(holder, members, asset, np.floor(owed * rate).astype(np.int64))
 
-    def _charge(self, holder: int, asset: int, interest: int) -> None:
-        if interest > 0 and holder not in self.roster.exempt:
-            claim = self.custody.claims[asset]
-            self.sim.transact(
-                "interest", holder, (holder, claim, -interest), (self.node, claim, interest), cause=CLOCK,
-                channel=Channel.INTEREST, asset=asset, market=self.node, quantity=interest,
+    def _charge(self, holder: int, members: NDArray[np.int64] | None, asset: int, interest: NDArray[np.int64]) -> None:
+        """Post the interest on a named account's loan, or on those of a crowd's members."""
+        claim, total = self.custody.claims[asset], int(interest.sum())
+        if total:
+            leg = (holder, claim, -total) if members is None else (holder, claim, -interest, members)
+            event = self.sim.transact(
+                "interest", holder, leg, (self.node, claim, total), cause=CLOCK, channel=Channel.INTEREST, asset=asset,
+                market=self.node, quantity=total,
             )  # fmt: skip
+            self._wake(event)
+
+    def _wake(self, event: int) -> None:
+        """Let the engine look at its next interval, although no source has moved."""
+        self.roster.news = event
+        self._inbox.send(Message(event, None), 0)
 
     def _terms_of(self, asset: int) -> CoinTerms:
         return self.params.assets.get(self.sim.ledger.assets[asset].name, CoinTerms())

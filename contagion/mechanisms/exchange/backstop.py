@@ -1,12 +1,15 @@
 """Who pays when an account cannot: the insurance fund, then the winners, then nobody.
 
-The fund takes a position over at the price at which its owner has nothing left, as long as the fund is worth
-something at the mark afterwards; it works what it holds off through the book when the mark comes back. What it
-cannot take is closed against the opposite positions with the highest rank (auto-deleveraging), at the same
-price, so that the book is not touched; opposite positions with a loss are not asked. What then remains is a
-loss that nobody has covered, and the exchange stands for it with its own balance sheet. With
-`settlement = "haircut"` the fund may run below zero while the cascade lasts, and when it is over the winners'
-profits are cut by what is missing.
+Positions that no book would take are passed on at the price at which their owner has nothing left. Longs first,
+then shorts: the fund takes those that cost it least, as long as it is worth something at the mark afterwards;
+the rest is closed against the opposite positions with the highest rank (auto-deleveraging), at that price, so
+that the book is not touched; opposite positions with a loss are not asked. What then remains is a loss that
+nobody has covered, and the exchange stands for it with its own balance sheet. Without a fund, the winners come
+first. What fund and exchange hold is worked off through the book while the mark comes its way.
+
+With `settlement = "haircut"` the fund (or, without one, the exchange) may run below zero while the cascade
+lasts; in the first interval without a breach the profits of open positions are cut by what is missing, contract
+by contract, those first whose side the mark has moved for.
 """
 
 from typing import Any
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.finance import adl
+from contagion.finance.margin import share_out
 from contagion.log import Channel
 from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.marks import Line
@@ -28,227 +32,262 @@ Integers = NDArray[np.int64]
 
 
 class Backstop:
-    """The fund and the queue of one exchange."""
+    """The fund and the queue of one exchange; `fund` is None where it has none."""
 
     def __init__(self, sim: Simulation, custody: Custody, roster: Roster, terms: ExchangeTerms) -> None:
-        self.sim, self.custody, self.roster, self.terms = sim, custody, roster, terms
+        self.sim, self.custody, self.roster = sim, custody, roster
         self.node, self.fund = custody.node, None
+        self._ranking = terms.deleveraging.ranking
         self._haircut = terms.deleveraging.settlement == "haircut"
-        self._cause = 0
         self._unwind = to_ppm(terms.unwind)
+        self._cause = self._advanced = 0
 
     fund: int | None
 
+    @property
+    def keeper(self) -> int:
+        """Return the fund, or where there is none the exchange."""
+        return self.node if self.fund is None else self.fund
+
     # ------------------------------------------------------------------------------- positions nobody takes
 
-    def take_over(self, part: Cohort, line: Line, quantity: Integers, limits: Integers, events: Integers) -> None:
-        """Take positions (signed) off accounts at their limits: into the fund while it lasts, then to winners."""
-        money = self._money(line, quantity, limits)
-        order = np.argsort(limits if quantity[0] > 0 else -limits, kind="stable")
-        room = self._room()
-        worth = np.abs(quantity[order]) * self.roster.unit(line.asset)
-        loss = np.cumsum(np.where(quantity[order] > 0, money[order] - worth, worth - money[order]))
-        taken = np.zeros(len(part), bool)
-        taken[order] = np.maximum.accumulate(loss) <= room
-        if self.fund is not None and taken.any():
-            self._into_fund(part.take(taken), line, quantity[taken], money[taken], events)
-        if not taken.all():
-            self._deleverage(part.take(~taken), line, quantity[~taken], money[~taken], events)
+    def take_over(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
+        """Take positions of one side off their accounts, at `money`: the fund while it lasts, then the winners.
 
-    def _money(self, line: Line, quantity: Integers, limits: Integers) -> Integers:
-        scale, lot = line.book.scale, line.book.lot
-        return np.array(
-            [abs(q) // lot * lot * price // scale for q, price in zip(quantity.tolist(), limits.tolist(), strict=True)],
-            dtype=np.int64,
-        )
+        quantity : signed contracts; money : what each is closed for, in the settlement; events : the liquidations.
+        """
+        worth = np.abs(quantity) * self.roster.book_unit(line.asset)
+        loss = np.where(quantity > 0, money - worth, worth - money)
+        order = np.argsort(loss / worth, kind="stable")
+        taken = np.zeros(len(part), np.bool_)
+        taken[order] = np.maximum.accumulate(np.cumsum(loss[order])) <= self._room()
+        for chosen, action in ((taken, self._insure), (~taken, self._deleverage)):
+            if chosen.any():
+                action(part.take(chosen), line, quantity[chosen], money[chosen], events[chosen])
 
     def _room(self) -> float:
-        """Return what the fund may lose at the mark."""
-        return max(self.roster.worth(self.fund, self.roster.prices()), 0.0) if self.fund is not None else -1.0
+        """Return what the fund may lose at the mark; nothing, and not even gain, without one."""
+        if self._haircut:
+            return np.inf
+        return -np.inf if self.fund is None else max(self.roster.worth(self.fund, self.roster.prices()), 0.0)
 
-    def _into_fund(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
-        sim, fund = self.sim, self.fund
-        assert fund is not None
-        sign, total, paid = int(np.sign(quantity[0])), int(quantity.sum()), int(money.sum())
-        change, bought = -quantity, -sign * money
-        legs = self.roster.closing(part, line.asset, change, self.custody.adjusted(line.asset, change, bought))
-        legs += self.custody.position(fund, line.asset, total, sign * paid)
-        loss = max(round(sign * (paid - total * sign * self.roster.unit(line.asset))), 0)
-        sim.transact(
-            "insurance", fund, *legs, cause=int(events[0]), channel=Channel.INSURANCE, asset=line.asset,
-            market=line.book.node, quantity=total, price=line.feed.mark.price, value=self._value(loss),
-        )  # fmt: skip
+    def _insure(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
+        self._assume(self.keeper, "insurance", Channel.INSURANCE, part, line, quantity, money, events)
 
-    def _deleverage(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
-        """Close positions against the winners on the other side, by rank, at the losers' limits."""
-        side, lot = int(np.sign(quantity[0])), line.book.lot
-        winners, held, cost = self._ranked(line, -side)
-        wanted, available = int(np.abs(quantity).sum()), int(np.abs(held).sum())
-        total = min(wanted, available) // lot * lot
-        sizes = _first(np.abs(quantity), total)
-        taken = adl.cuts(self.terms.deleveraging.ranking, np.abs(held) // lot, total // lot) * lot
-        if total:
-            used = np.flatnonzero(taken)
-            self._match(part, winners.take(used), line, sizes, taken[used], money, side, events)
-        rest = np.abs(quantity) - sizes
-        if rest.any():
-            self._uncovered(part.take(rest > 0), line, side * rest[rest > 0], money[rest > 0] * rest[rest > 0]
-                            // np.abs(quantity)[rest > 0], events)  # fmt: skip
-
-    def _match(
-        self, part: Cohort, winners: Cohort, line: Line, sizes: Integers, taken: Integers, money: Integers, side: int,
+    def _assume(
+        self, payer: int, kind: str, channel: Channel, part: Cohort, line: Line, quantity: Integers, money: Integers,
         events: Integers,
     ) -> None:  # fmt: skip
-        """Post the closings of both sides; every stretch of the queue has the price of the loser it closes."""
-        sim, asset = self.sim, line.asset
-        paid = np.where(sizes == 0, 0, np.array([m * s // max(q, 1) for m, s, q in zip(
-            money.tolist(), sizes.tolist(), np.maximum(sizes, 1).tolist(), strict=True)], dtype=np.int64))  # fmt: skip
-        due = _along(sizes, paid, taken)
-        values = self.sim.currency_values(due, self.custody.settlement)
-        weighted, shares = np.ones(len(winners)), np.zeros(len(winners))
-        cause = int(events[0])
-        depth = 1.0 + float(part.weighted.mean())
-        first = cause
-        for holder, rows in winners.groups():
-            first = sim.record_members(
-                "auto-deleveraging", holder, winners.member[rows], np.full(len(rows), cause), weighted[rows] * depth,
-                shares[rows], channel=Channel.ADL_HAIRCUT, asset=asset, market=line.book.node,
-                quantity=-side * taken[rows], price=line.feed.mark.price, value=values[rows],
+        """Close positions of one side against the fund or the exchange; the event says what it loses at the mark."""
+        side, total, paid = int(np.sign(quantity[0])), int(quantity.sum()), int(money.sum())
+        legs = self._closing(part, line, -quantity, -side * money)
+        legs += self.custody.position(payer, line.asset, total, side * paid)
+        loss = max(round(side * paid - total * self.roster.book_unit(line.asset)), 0)
+        self._cause = self.sim.transact(
+            kind, payer, *legs, cause=_largest(quantity, events), channel=channel, asset=line.asset,
+            market=line.book.node, quantity=total, price=self._price(line, total, side * paid),
+            value=self._value(loss),
+        )  # fmt: skip
+        self._advanced += loss if self._haircut and self.fund is None else 0
+
+    def _deleverage(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
+        """Close positions against the winners on the other side, by rank; what they cannot take stays uncovered."""
+        side, size, lot = int(np.sign(quantity[0])), np.abs(quantity), line.book.lot
+        winners, held = self._ranked(line, -side)
+        total = min(int(size.sum()), int(np.abs(held).sum()))
+        closed = _first(size, total)
+        paid = np.where(closed == size, money, np.rint(money * (closed / size)).astype(np.int64))
+        if total:
+            taken = adl.cuts(self._ranking, np.abs(held) // lot, total // lot) * lot
+            used, losers = np.flatnonzero(taken), np.flatnonzero(closed)
+            self._match(
+                part.take(losers), winners.take(used), line, closed[losers], taken[used], paid[losers], side,
+                events[losers],
             )  # fmt: skip
-        losers = part.take(sizes > 0)
-        change, bought = -side * sizes[sizes > 0], -side * paid[sizes > 0]
-        legs = self.roster.closing(losers, asset, change, self.custody.adjusted(asset, change, bought))
-        change, bought = side * taken, side * due
-        legs += self.roster.closing(winners, asset, change, self.custody.adjusted(asset, change, bought))
-        sim.transact(
-            "deleveraging", self.node, *legs, cause=first, channel=Channel.ADL_HAIRCUT, asset=asset,
-            market=line.book.node, quantity=side * int(taken.sum()), price=line.feed.mark.price,
+        rest = np.flatnonzero(size > closed)
+        if len(rest):
+            left, due = side * (size - closed)[rest], (money - paid)[rest]
+            kind, channel = "uncovered-deficit", Channel.CREDIT
+            self._assume(self.node, kind, channel, part.take(rest), line, left, due, events[rest])
+
+    def _match(
+        self, losers: Cohort, winners: Cohort, line: Line, closed: Integers, taken: Integers, paid: Integers, side: int,
+        events: Integers,
+    ) -> None:  # fmt: skip
+        """Post the closings of both sides, and log one failure a winner.
+
+        Along the queue, every stretch has the price of the loser that it closes; pro rata, all have the mean price.
+        The failures' value is the notional closed, the transaction's what it cost the winners at the mark.
+        """
+        due = share_out(int(paid.sum()), taken) if self._ranking == adl.PRO_RATA else _along(closed, paid, taken)
+        cause = _largest(closed, events)
+        depth = 1.0 + float((losers.weighted * closed).sum() / closed.sum())
+        prices = np.rint(due * (float(line.book.scale) / taken)).astype(np.int64)
+        first = self._log(winners, line, -side * taken, prices, due, cause, depth)
+        legs = self._closing(losers, line, -side * closed, -side * paid)
+        legs += self._closing(winners, line, side * taken, side * due)
+        cost = side * (int(due.sum()) - int(taken.sum()) * self.roster.book_unit(line.asset))
+        self.sim.transact(
+            "deleveraging", self.node, *legs, cause=first, channel=Channel.ADL_HAIRCUT, asset=line.asset,
+            market=line.book.node, quantity=side * int(taken.sum()), value=self._value(max(round(cost), 0)),
         )  # fmt: skip
 
-    def _ranked(self, line: Line, side: int) -> tuple[Cohort, Integers, Integers]:
-        """Return the accounts with a profit on a side, best rank first."""
-        prices = self.roster.prices()
-        cohort, held, cost = self.roster.opponents(line.asset, side, prices)
-        profit = cost + held * self.roster.unit(line.asset)
-        rows = np.flatnonzero(profit > 0)
+    def _log(
+        self, winners: Cohort, line: Line, quantity: Integers, price: Any, amounts: Integers, cause: int, depth: float
+    ) -> int:
+        """Log one auto-deleveraging an account; return the last holder's first event."""
+        values, first = self.sim.currency_values(amounts, self.custody.settlement), cause
+        prices = np.broadcast_to(price, len(winners))
+        for holder, rows in winners.groups():
+            causes, depths = np.full(len(rows), cause), np.full(len(rows), depth)
+            first = self.sim.record_members(
+                "auto-deleveraging", holder, winners.member[rows], causes, depths, np.zeros(len(rows)),
+                channel=Channel.ADL_HAIRCUT, asset=line.asset, market=line.book.node, quantity=quantity[rows],
+                price=prices[rows], value=values[rows],
+            )  # fmt: skip
+        return first
+
+    def _ranked(self, line: Line, side: int) -> tuple[Cohort, Integers]:
+        """Return the accounts with a profit on a side and their contracts, best rank first."""
+        prices, unit = self.roster.prices(), self.roster.unit(line.asset)
+        cohort, held, cost = self.roster.opponents(line.asset, side)
+        rows = np.flatnonzero(cost + held * unit > 0)
         cohort, held, cost = cohort.take(rows), held[rows], cost[rows]
         equity = self.roster.equities(cohort, prices)
-        scores = adl.scores(
-            self.terms.deleveraging.ranking, held.astype(np.float64), -cost.astype(np.float64),
-            self.roster.unit(line.asset), equity,
-        )  # fmt: skip
+        scores = adl.scores(self._ranking, held.astype(np.float64), -cost.astype(np.float64), unit, equity)
         order = np.argsort(-scores, kind="stable")
-        return cohort.take(order), held[order], cost[order]
-
-    def _uncovered(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
-        """Take what nobody covers onto the exchange's own balance sheet."""
-        side, total, paid = int(np.sign(quantity[0])), int(quantity.sum()), int(money.sum())
-        change, bought = -quantity, -side * money
-        legs = self.roster.closing(part, line.asset, change, self.custody.adjusted(line.asset, change, bought))
-        legs += self.custody.position(self.node, line.asset, total, side * paid)
-        loss = max(round(side * (paid - side * total * self.roster.unit(line.asset))), 0)
-        self.sim.transact(
-            "uncovered-deficit", self.node, *legs, cause=int(events[0]), channel=Channel.CREDIT, asset=line.asset,
-            market=line.book.node, quantity=total, price=line.feed.mark.price, value=self._value(loss),
-        )  # fmt: skip
+        return cohort.take(order), held[order]
 
     # ------------------------------------------------------------------------------------ debts of the empty
 
     def settle(self, cohort: Cohort) -> None:
-        """Pay what accounts still owe that have nothing left to sell: the fund, or else the exchange."""
+        """Pay what accounts still owe that have nothing left to sell: the fund, then the exchange.
+
+        Coins that cannot be sold, for want of a market or of a whole lot, go to the payer first, at the mark.
+        """
+        self._take_leftovers(cohort)
         owed = np.maximum(-self.roster.cash(cohort), 0)
         for line in self.roster.lines:
-            held, cost = self.roster.positions(cohort, line.asset)
-            owed = np.where((held != 0) | (cost != 0), 0, owed)
+            held, _ = self.roster.positions(cohort, line.asset)
+            owed = np.where(held != 0, 0, owed)
         rows = np.flatnonzero(owed)
-        if not len(rows):
-            return
-        part, owed = cohort.take(rows), owed[rows]
-        room = np.inf if self._haircut else self._room()
-        covered = np.cumsum(owed) <= room
-        for mask, payer, kind, channel in (
-            (covered, self.fund, "insurance", Channel.INSURANCE),
-            (~covered, self.node, "uncovered-deficit", Channel.CREDIT),
+        covered = np.cumsum(owed[rows]) <= self._room()
+        for chosen, payer, kind, channel in (
+            (rows[covered], self.keeper, "insurance", Channel.INSURANCE),
+            (rows[~covered], self.node, "uncovered-deficit", Channel.CREDIT),
         ):
-            if mask.any() and payer is not None:
-                total = int(owed[mask].sum())
-                legs = [*self.roster.legs(part.take(mask), self.custody.cash, owed[mask]),
-                        (payer, self.custody.cash, -total)]  # fmt: skip
-                self._cause = self.sim.transact(
-                    kind, payer, *legs, cause=int(part.cause[mask][0]), channel=channel, market=self.node,
-                    value=self._value(total),
-                )  # fmt: skip
+            if len(chosen):
+                self._pay(payer, kind, channel, cohort.take(chosen), owed[chosen])
+
+    def _pay(self, payer: int, kind: str, channel: Channel, part: Cohort, owed: Integers) -> None:
+        total, cash = int(owed.sum()), self.custody.cash
+        self._cause = self.sim.transact(
+            kind, payer, *self.roster.legs(part, cash, owed), (payer, cash, -total), cause=_largest(owed, part.cause),
+            channel=channel, market=self.node, value=self._value(total),
+        )  # fmt: skip
+        self._advanced += total if self._haircut and self.fund is None else 0
+
+    def _take_leftovers(self, cohort: Cohort) -> None:
+        """Take coins, or debts of coins, that no order can reach off accounts that owe, at the mark."""
+        for line in self.roster.lines:
+            if line.asset in self.custody.contracts:
+                continue
+            held, _ = self.roster.positions(cohort, line.asset)
+            smallest = line.book.lot if line.book is not None else np.inf
+            short = (held < 0) & (line.book is None)
+            rows = np.flatnonzero(short | (held > 0) & (held < smallest) & (self.roster.cash(cohort) < 0))
+            if not len(rows):
+                continue
+            part, moved, keeper, custody = cohort.take(rows), held[rows], self.keeper, self.custody
+            money = np.rint(moved * self.roster.unit(line.asset)).astype(np.int64)
+            legs = self.roster.legs(part, custody.claims[line.asset], -moved)
+            legs += [(keeper, custody.claims[line.asset], int(moved.sum()))]
+            legs += [*self.roster.legs(part, custody.cash, money), (keeper, custody.cash, -int(money.sum()))]
+            self.sim.transact(
+                "insurance", keeper, *legs, cause=_largest(moved, part.cause), channel=Channel.INSURANCE,
+                asset=line.asset, market=self.node, quantity=int(moved.sum()), price=line.feed.mark.price,
+            )  # fmt: skip
 
     def after(self, calm: bool, contracts: list[Line]) -> bool:
-        """Do what follows an interval: cut profits when the cascade is over, or work the fund's positions off.
+        """Do what follows an interval; return whether nothing is left to do before a mark moves again.
 
-        Return whether nothing is left to do.
+        calm : nobody is in breach. Positions of fund and exchange are worked off; when all is calm, profits are cut.
         """
-        if self.fund is None:
+        for holder in sorted({self.keeper, self.node}):
+            for line in contracts:
+                self._work_off(holder, line)
+        if not self._haircut:
             return True
-        if self._haircut:
-            return self._cut_profits(contracts) if calm else False
-        return self._work_off(contracts)
+        if calm:
+            self._cut_profits(contracts)
+        return calm
 
-    def _work_off(self, contracts: list[Line]) -> bool:
-        """Sell (or buy back) a little of what the fund holds wherever the mark has come its way."""
-        assert self.fund is not None
-        idle = True
-        for line in contracts:
-            held = self.custody.total(self.fund, line.asset)
-            if not held:
-                continue
-            idle = False
-            side = SELL if held > 0 else BUY
-            if line.delta * held <= 0:
-                continue
-            near = line.book.depth()[0 if side == SELL else 1]
-            size = line.book.rounded(min(abs(held), near * self._unwind // PPM))
-            if size:
-                line.book.execute(self.fund, side, size, cause=line.event, channel=Channel.MARGIN_LIQUIDATION)
-        return idle
+    def _work_off(self, holder: int, line: Line) -> None:
+        """Sell (or buy back) a little of what is held where the mark has come its way."""
+        held = self.custody.total(holder, line.asset)
+        if line.delta * held <= 0:
+            return
+        side = SELL if held > 0 else BUY
+        near = line.book.depth()[0 if side == SELL else 1]
+        size = line.book.rounded(min(abs(held), near * self._unwind // PPM))
+        if size:
+            line.book.execute(holder, side, size, cause=line.event, channel=Channel.MARGIN_LIQUIDATION)
 
-    def _cut_profits(self, contracts: list[Line]) -> bool:
-        """Cut the profits of open positions by the fund's deficit, by rank or pro rata."""
-        assert self.fund is not None
-        sim, cash = self.sim, self.custody.cash
-        deficit = -min(self.custody.total(self.fund, cash), 0)
+    def _cut_profits(self, contracts: list[Line]) -> None:
+        """Cut the profits of open positions by what the fund has run below zero, by rank or pro rata."""
+        deficit = self._deficit()
         for line in contracts:
-            for side in (SELL, BUY):
-                if not deficit:
-                    return True
-                winners, held, cost = self._ranked(line, side)
-                profit = np.rint(cost + held * self.roster.unit(line.asset)).astype(np.int64)
-                cuts = adl.cuts(self.terms.deleveraging.ranking, profit, deficit)
-                used = np.flatnonzero(cuts)
-                if not len(used):
-                    continue
-                part, cuts = winners.take(used), cuts[used]
-                for holder, rows in part.groups():
-                    sim.record_members(
-                        "auto-deleveraging", holder, part.member[rows], np.full(len(rows), self._cause),
-                        np.full(len(rows), 1.0 + sim.log.weighted_generation(self._cause)), np.zeros(len(rows)),
-                        channel=Channel.ADL_HAIRCUT, asset=line.asset, market=line.book.node,
-                        quantity=held[used][rows], price=line.feed.mark.price,
-                        value=sim.currency_values(cuts[rows], self.custody.settlement),
-                    )  # fmt: skip
-                total = int(cuts.sum())
-                legs = [*self.roster.legs(part, cash, -cuts), (self.fund, cash, total)]
-                sim.transact(
-                    "deleveraging", self.node, *legs, cause=self._cause, channel=Channel.ADL_HAIRCUT,
-                    asset=line.asset, market=line.book.node,
-                )  # fmt: skip
-                deficit -= total
+            for side in (SELL, BUY) if line.feed.mark.price <= line.feed.opened.price else (BUY, SELL):
+                if deficit:
+                    deficit -= self._cut(line, side, deficit)
         if deficit:
-            legs = [(self.node, cash, -deficit), (self.fund, cash, deficit)]
-            sim.transact(
+            cash = self.custody.cash
+            legs = [] if self.fund is None else [(self.node, cash, -deficit), (self.fund, cash, deficit)]
+            self.sim.transact(
                 "uncovered-deficit", self.node, *legs, cause=self._cause, channel=Channel.CREDIT, market=self.node,
                 value=self._value(deficit),
             )  # fmt: skip
-        return True
+        self._advanced = 0
+
+    def _deficit(self) -> int:
+        if self.fund is None:
+            return self._advanced
+        return max(-round(self.roster.worth(self.fund, self.roster.prices())), 0)
+
+    def _cut(self, line: Line, side: int, deficit: int) -> int:
+        """Cut profits on one side of a contract; return by how much together."""
+        winners, held = self._ranked(line, side)
+        _, cost = self.roster.positions(winners, line.asset)
+        profit = np.rint(cost + held * self.roster.unit(line.asset)).astype(np.int64)
+        cuts = adl.cuts(self._ranking, profit, deficit)
+        used = np.flatnonzero(cuts)
+        if not len(used):
+            return 0
+        part, cuts, cash, total = winners.take(used), cuts[used], self.custody.cash, int(cuts.sum())
+        depth = 1.0 + self.sim.log.weighted_generation(self._cause)
+        first = self._log(part, line, held[used], line.feed.mark.price, cuts, self._cause, depth)
+        self.sim.transact(
+            "deleveraging", self.node, *self.roster.legs(part, cash, -cuts), (self.keeper, cash, total), cause=first,
+            channel=Channel.ADL_HAIRCUT, asset=line.asset, market=line.book.node, value=self._value(total),
+        )  # fmt: skip
+        return total
+
+    # ---------------------------------------------------------------------------------------------- parts
+
+    def _closing(self, part: Cohort, line: Line, change: Integers, paid: Integers) -> Any:
+        return self.roster.closing(part, line.asset, change, self.custody.adjusted(line.asset, change, paid))
+
+    def _price(self, line: Line, quantity: int, paid: int) -> int:
+        """Return the mean price of contracts, in 10^-9 of the settlement."""
+        return int(paid * line.book.scale // quantity)
 
     def _value(self, amount: int) -> int:
         return self.sim.currency_value(amount, self.custody.settlement)
+
+
+def _largest(amounts: Integers, events: Integers) -> int:
+    """Return the event of the largest amount."""
+    return int(events[np.argmax(np.abs(amounts))])
 
 
 def _first(amounts: Integers, total: int) -> Integers:
@@ -257,13 +296,15 @@ def _first(amounts: Integers, total: int) -> Integers:
     return np.asarray(np.clip(total - (ends - amounts), 0, amounts), np.int64)
 
 
-def _along(sizes: Integers, paid: Integers, taken: Integers) -> Any:
-    """Return what each of the second queue pays when two queues of equal length meet, the first at `paid`."""
+def _along(sizes: Integers, paid: Integers, taken: Integers) -> Integers:
+    """Return what each of the second queue pays when two queues of equal length meet, the first at `paid`.
+
+    >>> _along(np.array([10, 10]), np.array([100, 300]), np.array([5, 10, 5])).tolist()
+    [50, 200, 150]
+    """
     ends, marks = np.cumsum(sizes), np.cumsum(taken)
-    starts = ends - sizes
     money = np.concatenate([[0], np.cumsum(paid)])
-    at = np.minimum(np.searchsorted(ends, marks, side="left"), len(sizes) - 1)
-    inside = (marks - starts[at]) / np.maximum(sizes[at], 1)
-    upto = money[at] + np.floor(paid[at] * inside).astype(np.int64)
-    upto[-1] = money[-1]
-    return np.diff(upto, prepend=0)
+    at = np.searchsorted(ends, marks, side="left")
+    inside = (marks - (ends - sizes)[at]) / sizes[at]
+    upto = money[at] + np.rint(paid[at] * inside).astype(np.int64)
+    return np.asarray(np.diff(upto, prepend=0), np.int64)

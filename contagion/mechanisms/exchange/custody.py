@@ -14,7 +14,7 @@ receives coins, which pass through the exchange at once.
 from math import gcd
 from typing import Any
 
-from contagion.ledger import Asset, Leg, Refused
+from contagion.ledger import Asset, Leg, Refused, total
 from contagion.log import CLOCK
 from contagion.ports import Feed
 from contagion.simulation import Simulation
@@ -36,7 +36,7 @@ class Custody:
         self.cash = self.claims[settlement]
         self.contracts: dict[int, int] = {}
         self.funded: dict[int, int] = {}
-        self._lots: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self.clients: set[int] = {node}
         self.halts: list[tuple[int, int]] = []
 
@@ -49,7 +49,7 @@ class Custody:
         """Take a contract and its cost into the books; return the feed of what one contract is worth."""
         self.contracts[book.traded] = cost
         self.sim.claim_feed(cost, self.settlement, PRICE_SCALE)
-        self._lots[book.traded] = (book.lot, max(book.scale // gcd(book.scale, book.lot), 1))
+        self._sizes[book.traded] = (book.lot, book.scale)
         self.funded[book.traded] = 0
         return self.sim.claim_feed(book.traded, self.settlement, price)
 
@@ -59,6 +59,12 @@ class Custody:
         if asset in self.contracts:
             return balances[asset]
         return balances[self.claims[asset]] if holder in self.clients else balances[asset]
+
+    def can_deliver(self, holder: int, asset: int, amount: int) -> bool:
+        """Return whether a holder could deliver so much: clients may borrow, others have to have it."""
+        if holder in self.clients or self.sim.ledger.assets[asset].may_owe(holder):
+            return True
+        return self.balance(holder, asset) >= amount
 
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
         """Return the legs by which a client's claim, or an outsider's own coins, change by `amount`."""
@@ -82,21 +88,32 @@ class Custody:
     def adjusted(self, contract: int, quantity: Any, paid: Any) -> Any:
         """Return what a trade costs in terms of a contract whose index has funding taken off.
 
-        Exact, since funding comes in steps that are whole units of cash for every lot.
+        Exact, since funding comes in steps that are whole units of cash for every lot, and positions in whole lots.
         """
-        lot, step = self._lots[contract]
-        return paid - quantity // lot * (self.funded[contract] // step)
+        lot, scale = self._sizes[contract]
+        return paid - quantity // lot * (self.funded[contract] * lot // scale)
 
     def fund(self, contract: int, amount: int) -> int:
-        """Let longs pay `amount` (10^-9 of the settlement) a contract to shorts; return what could be counted."""
-        step = self._lots[contract][1]
+        """Let longs pay `amount` (10^-9 of the settlement) a contract to shorts; return what could be counted.
+
+        That is a multiple of the step that costs a lot whole units of cash, rounded down.
+        """
+        lot, scale = self._sizes[contract]
+        step = scale // gcd(scale, lot)
         paid = amount // step * step
         self.funded[contract] += paid
         return paid
 
     def open_interest(self, contract: int) -> int:
-        """Return the contracts that are held long."""
-        return sum(max(row[contract], 0) for row in self.sim.ledger.balances)
+        """Return the contracts that are held long, members of crowds one by one."""
+        ledger, long = self.sim.ledger, 0
+        for holder, row in enumerate(ledger.balances):
+            if (holder, contract) in ledger.members:
+                held = ledger.members[holder, contract].held()[1]
+                long += total(held[held > 0])
+            else:
+                long += max(row[contract], 0)
+        return long
 
     @staticmethod
     def realised(held: int, cost: int, quantity: int, paid: int) -> int:
@@ -104,8 +121,10 @@ class Custody:
 
         held, cost : contracts and (negative) cost before; quantity, paid : contracts bought and for how much.
 
-        >>> Custody.realised(10, -1000, -4, -480), Custody.realised(10, -1000, 4, 480), Custody.realised(4, -400, -6, -720)
-        (80, 0, 80)
+        >>> Custody.realised(10, -1000, -4, -480), Custody.realised(10, -1000, 4, 480)
+        (80, 0)
+        >>> Custody.realised(4, -400, -6, -720)
+        80
         """
         if not held or (held > 0) == (quantity > 0):
             return 0
@@ -116,15 +135,14 @@ class Custody:
 
     # --------------------------------------------------------------------------------------- the way in and out
 
-    def halted(self) -> bool:
-        """Return whether transfers are halted now."""
+    def halted_until(self) -> int:
+        """Return when the present halt of transfers ends; 0 while there is none."""
         now = self.sim.env.now
-        return any(start <= now < end for start, end in self.halts)
+        return max((end for start, end in self.halts if start <= now < end), default=0)
 
     def refuse_halted(self) -> None:
         """Refuse a transfer while transfers are halted."""
-        if self.halted():
-            end = max(end for start, end in self.halts if start <= self.sim.env.now < end)
+        if end := self.halted_until():
             raise Refused(f"transfers at {self.sim.network.names[self.node]} are halted until {format_duration(end)}")
 
     def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
@@ -138,10 +156,8 @@ class Custody:
         )  # fmt: skip
 
     def pay_out(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
-        """Hand a client's coins out; Refused where it has too few here, or the exchange has lent them out."""
+        """Hand a client's coins out; Refused where the exchange has lent them out."""
         claim = self.claims[asset]
-        if self.balance(holder, asset) < amount:
-            raise Refused(f"{self.sim.network.names[holder]} has less than that here")
         return self.sim.transact(
             "payout", holder, (holder, claim, -amount), (self.node, claim, amount),
             (self.node, asset, -amount), (holder, asset, amount), cause=cause, asset=asset, market=self.node,

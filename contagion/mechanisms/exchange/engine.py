@@ -1,18 +1,21 @@
 """The liquidation engine: one interval, six steps, always in this order.
 
 1. The mark vector is read (`marks`). 2. Accounts in breach at it are found, named ones by name and then members
-by number; margin calls go out to those near. 3. All their resting orders are cancelled. 4. Contract by contract,
-in the order of their books, the positions to be closed are set: whole, or a slice of a large one. Opposite sides
-of the cohort cross at the mark. 5. What is left of one side is sold or bought through the book, every order
-limited at the price at which its account has nothing left, so that those with more to lose drop out later; what
-a price level gives is shared pro rata by all who still accept it. Cash that is missing afterwards is raised by
-selling coins, those with the highest collateral ratio first, without a limit. 6. What no book would take at its
-limit goes to the insurance fund at that limit, then to the winners (`backstop`), and so does what an emptied
-account still owes.
+by number; before that, margin calls go out to named ones that come near, once until they have recovered. 3. All
+orders of the named ones in breach are cancelled, on every book of the exchange. Then, contract by contract in the
+order of their books: 4. The positions to be closed are set: whole, or a slice of a large one. Opposite sides of
+the cohort cross at the mark, as far as their accounts can pay it. 5. What is left is sold, then bought, through
+the book, every order limited at the price at which its account has nothing left, so that those with more to lose
+drop out later; what a price level gives is shared pro rata by all who still accept it. 6. What no book would
+take at its limit goes to the insurance fund at that limit, then to the winners (`backstop`). After the contracts,
+borrowed coins are bought back, and cash that is missing is raised by selling coins, those with the highest
+collateral ratio first, both without a limit; what an emptied account still owes falls to the backstop.
 
-One log row an account and contract; a cohort is one trade.
+One log row an account and contract; a cohort is one trade. Where nothing can be done, because a book is empty,
+nothing is logged, and the next interval tries again.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +28,7 @@ from contagion.mechanisms.exchange.backstop import Backstop
 from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.marks import Line, MarkVector
 from contagion.mechanisms.exchange.roster import Cohort, Roster
-from contagion.mechanisms.exchange.sales import coins_for, sell_coins
+from contagion.mechanisms.exchange.sales import coins_for, trade_coins, within_reach
 from contagion.mechanisms.exchange.terms import ExchangeTerms
 from contagion.ports import Signal
 from contagion.simulation import Simulation
@@ -36,13 +39,14 @@ Integers = NDArray[np.int64]
 
 
 class Engine:
-    """Margin calls and liquidations of one exchange."""
+    """Margin calls and liquidations of one exchange; `books` are all that it clears."""
 
     def __init__(
-        self, sim: Simulation, custody: Custody, roster: Roster, marks: MarkVector, terms: ExchangeTerms, calls: Signal
-    ) -> None:
-        self.sim, self.custody, self.roster, self.marks, self.terms = sim, custody, roster, marks, terms
-        self.calls, self.node = calls, custody.node
+        self, sim: Simulation, custody: Custody, roster: Roster, marks: MarkVector, terms: ExchangeTerms,
+        calls: Signal, books: Sequence[Any],
+    ) -> None:  # fmt: skip
+        self.sim, self.custody, self.roster, self.terms = sim, custody, roster, terms
+        self.calls, self.books, self.node = calls, books, custody.node
         self.backstop = Backstop(sim, custody, roster, terms)
         self._contracts = sorted((line for line in marks.lines if line.asset in custody.contracts), key=_by_asset)
         self._coins = self._sale_order([line for line in marks.lines if line.asset not in custody.contracts])
@@ -59,6 +63,7 @@ class Engine:
             self._cancel_orders(cohort)
             for line in self._contracts:
                 cohort = self._close(cohort, line)
+            self._repay_coins(cohort)
             self._raise_cash(cohort)
             self.backstop.settle(cohort)
         quiet = self.backstop.after(len(cohort) == 0, self._contracts)
@@ -83,9 +88,9 @@ class Engine:
     def _cancel_orders(self, cohort: Cohort) -> None:
         for row in np.flatnonzero(cohort.member < 0).tolist():
             holder = int(cohort.holder[row])
-            for line in self.marks.lines:
-                if line.book is not None and any(line.book.resting(holder)):
-                    line.book.cancel_all(holder, cause=int(cohort.cause[row]), distress=True)
+            for book in self.books:
+                if any(book.resting(holder)):
+                    book.cancel_all(holder, cause=int(cohort.cause[row]), distress=True)
             self.calls.fire(int(cohort.cause[row]), holder)
 
     # --------------------------------------------------------------------------------- 4, 5: contracts
@@ -93,26 +98,44 @@ class Engine:
     def _close(self, cohort: Cohort, line: Line) -> Cohort:
         """Close the cohort's positions in one contract; return the cohort with the equity that is left."""
         held, _ = self.roster.positions(cohort, line.asset)
-        rows = np.flatnonzero(held)
+        rows = np.flatnonzero(self._can_close(held, line.book))
         if not len(rows):
             return cohort
         part, held = cohort.take(rows), held[rows]
-        unit = self.roster.unit(line.asset)
+        unit, side = self.roster.book_unit(line.asset), np.sign(held)
         size = self._sizes(held, unit, line.book)
         limits = self._limits(part, held, unit, line)
         events = self._log(part, held, size, line)
         crossed = self._cross(part, held, size, limits, line, events)
-        filled, proceeds = self._through_book(part, held, size - crossed, limits, line, events)
+        filled, proceeds, fees = self._through_book(part, held, size - crossed, limits, line, events)
         rest = size - crossed - filled
-        worth = np.rint(filled * unit)
-        slippage = np.where(filled > 0, np.where(held > 0, proceeds - worth, worth - proceeds), 0.0)
+        lost = side * (filled * unit - proceeds) + fees
+        if self._limited:
+            self._pass_on(part, held, rest, unit, line, events)
+            lost += rest * (part.equity / np.abs(held))
+        elif rest.any():
+            cause = int(events[np.argmax(rest)])
+            line.book.log_unfilled(int(rest.sum()), cause=cause, channel=Channel.MARGIN_LIQUIDATION)
         equity = cohort.equity.copy()
-        equity[rows] += slippage
-        if self._limited and rest.any():
-            left = part.take(rest > 0)
-            self.backstop.take_over(left, line, rest[rest > 0] * np.sign(held[rest > 0]), limits[rest > 0], events)
-            equity[rows[rest > 0]] = np.where(rest[rest > 0] == size[rest > 0], 0.0, equity[rows[rest > 0]])
+        equity[rows] -= lost
         return replace(cohort, equity=equity)
+
+    def _can_close(self, held: Integers, book: Any) -> NDArray[np.bool_]:
+        """Return which positions can be closed: with a limit all, else those that find a book or each other."""
+        long, short = held > 0, held < 0
+        if self._limited or (long.any() and short.any()):
+            return held != 0
+        bids, offers = (book.best(side) is not None for side in (BUY, SELL))
+        return np.asarray(long & bids | short & offers, np.bool_)
+
+    def _pass_on(self, part: Cohort, held: Integers, rest: Integers, unit: float, line: Line, events: Integers) -> None:
+        """Hand what no book took to the backstop, at the price at which its account has nothing left."""
+        money = np.maximum(np.rint(rest * (unit - part.equity / held)), 0.0).astype(np.int64)
+        for side in (BUY, SELL):
+            left = (rest > 0) & (np.sign(held) == side)
+            if left.any():
+                quantity = side * rest[left]
+                self.backstop.take_over(part.take(left), line, quantity, money[left], events[left])
 
     def _sizes(self, held: Integers, unit: float, book: Any) -> Integers:
         """Return how many contracts to close: all, or of a large position a slice in whole lots."""
@@ -172,9 +195,9 @@ class Engine:
 
     def _through_book(
         self, part: Cohort, held: Integers, size: Integers, limits: Integers, line: Line, events: Integers
-    ) -> tuple[Integers, Integers]:
-        """Sell or buy what is left through the book; return what each filled, and for how much."""
-        filled, money = np.zeros(len(part), np.int64), np.zeros(len(part), np.int64)
+    ) -> tuple[Integers, Integers, Integers]:
+        """Sell, then buy, what is left through the book; return what each filled, for how much, and its fee."""
+        filled, money, fees = (np.zeros(len(part), np.int64) for _ in range(3))
         for sign in (SELL, BUY):
             rows = np.flatnonzero((np.sign(held) == -sign) & (size > 0))
             if not len(rows):
@@ -197,9 +220,9 @@ class Engine:
             event = book.settle(
                 legs, sign, walk, -1, None, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth
             )
-            self._collect_fee(part_rows, shares, event)
             filled[rows], money[rows] = fills.filled, shares
-        return filled, money
+            fees[rows] = self._collect_fee(part_rows, shares, event)
+        return filled, money, fees
 
     def _closing(self, part: Cohort, line: Line, change: Integers, paid: Integers) -> Any:
         return self.roster.closing(part, line.asset, change, self.custody.adjusted(line.asset, change, paid))
@@ -210,20 +233,28 @@ class Engine:
         mean = float((part.weighted * weights).sum() / weights.sum())
         return largest, Depth(self.sim.log.depths[largest].generation, mean)
 
-    def _collect_fee(self, part: Cohort, paid: Integers, event: int) -> None:
-        """Take the liquidation fee for the fund, at most what the account's cash can pay."""
-        rate, fund = to_ppm(self.terms.liquidation_fee), self.backstop.fund
-        if not rate or fund is None:
-            return
+    def _collect_fee(self, part: Cohort, paid: Integers, event: int) -> Integers:
+        """Take the liquidation fee for the fund (else the exchange), at most what the account's cash can pay."""
+        rate, keeper = to_ppm(self.terms.liquidation_fee), self.backstop.keeper
         fees = np.minimum(paid * (rate / PPM), np.maximum(self.roster.cash(part), 0)).astype(np.int64)
         if total := int(fees.sum()):
-            legs = [*self.roster.legs(part, self.custody.cash, -fees), (fund, self.custody.cash, total)]
+            legs = [*self.roster.legs(part, self.custody.cash, -fees), (keeper, self.custody.cash, total)]
             self.sim.transact(
                 "liquidation-fee", self.node, *legs, cause=event, channel=Channel.PENALTY, market=self.node,
                 value=self.sim.currency_value(total, self.custody.settlement),
             )  # fmt: skip
+        return np.asarray(fees, np.int64)
 
-    # ------------------------------------------------------------------------------------- 5: coins
+    # ------------------------------------------------------------------------------------- coins
+
+    def _repay_coins(self, cohort: Cohort) -> None:
+        """Buy back borrowed coins, in whole lots, in the order in which coins are sold."""
+        for line in self._coins:
+            owed = np.maximum(-self.roster.positions(cohort, line.asset)[0], 0)
+            rows = np.flatnonzero(owed)
+            if len(rows) and line.book is not None:
+                lots = -(-owed[rows] // line.book.lot)
+                self._trade(cohort.take(rows), BUY, lots * line.book.lot, line)
 
     def _raise_cash(self, cohort: Cohort) -> None:
         """Sell coins of the accounts that owe cash, in the stated order, without a limit."""
@@ -237,20 +268,22 @@ class Engine:
                 self._sell(cohort.take(rows), held[rows], missing[rows], line)
 
     def _sell(self, part: Cohort, held: Integers, missing: Integers, line: Line) -> None:
-        """Sell as much of a coin as covers what is missing, or all of it, as far as anybody bids."""
-        book, best = line.book, line.book.best(BUY)
-        lot = line.book.lot
-        if best is None:
-            return
-        size = np.minimum(held // lot * lot, coins_for(missing, book, best))
-        walk = book.walk(SELL, int(size.sum()), None, -1)
-        sold = share_out(walk.filled // lot, size // lot) * lot
-        rows = np.flatnonzero(sold)
+        """Sell as much of a coin as covers what is missing at the depth that is there, or all of it."""
+        best, lot = line.book.best(BUY), line.book.lot
+        if best is not None:
+            self._trade(part, SELL, np.minimum(held // lot * lot, coins_for(missing, line.book, best)), line)
+
+    def _trade(self, part: Cohort, side: int, size: Integers, line: Line) -> None:
+        """Buy or sell coins as far as the book reaches; a liquidation is what was traded, not what was wanted."""
+        size = within_reach(line, side, size)
+        rows = np.flatnonzero(size)
         if len(rows):
-            part, sold = part.take(rows), sold[rows]
-            events = self._log(part, held[rows], sold, line)
-            cause, depth = self._behind(part, sold, events)
-            sell_coins(self.roster, line, part, sold, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth)
+            part, size = part.take(rows), size[rows]
+            events = self._log(part, np.full(len(rows), -side), size, line)
+            cause, depth = self._behind(part, size, events)
+            trade_coins(
+                self.roster, line, part, side, size, cause=cause, channel=Channel.MARGIN_LIQUIDATION, depth=depth
+            )  # fmt: skip
 
     def _sale_order(self, lines: list[Line]) -> list[Line]:
         """Return the coins as they are sold: highest first collateral ratio first, then by name."""

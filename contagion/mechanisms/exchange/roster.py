@@ -61,8 +61,7 @@ class Roster:
         self.numbers = {line.asset: number for number, line in enumerate(lines)}
         decimals, cash = sim.ledger.assets, sim.ledger.assets[custody.settlement].decimals
         self._factors = np.array([10.0 ** (cash - PRICE_DECIMALS - decimals[line.asset].decimals) for line in lines])
-        self._opened = [line.feed.mark for line in lines]
-        self.loan_rate = 0.0
+        self.loan_rate, self.news = 0.0, 0
         self._ledger_rows = [
             (line.asset, custody.contracts[line.asset]) if line.asset in custody.contracts
             else (custody.claims[line.asset], -1) for line in lines
@@ -99,19 +98,29 @@ class Roster:
 
     def prices(self) -> Floats:
         """Return what one base unit of each line is worth in base units of the settlement."""
-        return np.array([float(line.feed.mark.price) for line in self.lines]) * self._factors
+        marks = np.array([line.feed.mark.price for line in self.lines], np.float64)
+        return np.asarray(marks * self._factors)
 
     def unit(self, asset: int) -> float:
         """Return what one base unit of a coin or contract is worth in base units of the settlement."""
         number = self.numbers[asset]
         return float(self.lines[number].feed.mark.price) * float(self._factors[number])
 
-    def facts(self, holder: int, prices: Floats) -> tuple[float, float, float]:
+    def book_unit(self, asset: int) -> float:
+        """Return what one base unit of a contract costs in its book at the mark: funding is not taken off."""
+        line = self.lines[self.numbers[asset]]
+        return float(line.feed.mark.price + line.funded) * float(self._factors[self.numbers[asset]])
+
+    def facts(self, holder: int, prices: Floats, less: tuple[int, int] | None = None) -> tuple[float, float, float]:
         """Return (margin left, equity, maintenance) of a named account, in base units of the settlement.
 
-        Equity counts coins at their collateral ratios; what is left is equity minus maintenance.
+        Equity counts coins at their collateral ratios, maintenance is `trigger` times the venue's; what is left is
+        equity minus maintenance. less : (coin, amount) of which to suppose that the account had handed it out.
         """
-        row, cash = self.sim.ledger.balances[holder], float(self.sim.ledger.balances[holder][self.custody.cash])
+        row = list(self.sim.ledger.balances[holder])
+        if less is not None:
+            row[self.custody.claims[less[0]]] -= less[1]
+        cash = float(row[self.custody.cash])
         left, equity = cash * (1.0 + self.loan_rate) if cash < 0 else cash, cash
         for number, (asset, cost) in enumerate(self._ledger_rows):
             if row[asset]:
@@ -159,7 +168,8 @@ class Roster:
             return blank
         equity = self.cash(blank).astype(np.float64)
         worst, loss = np.zeros(count), np.zeros((3, count))
-        cause = np.full(count, max(line.event for line in self.lines), np.int64)
+        cause = np.full(count, max((line.event for line in self.lines), default=0), np.int64)
+        cause = np.maximum(cause, self.news)
         for number, line in enumerate(self.lines):
             q, v = self.positions(blank, line.asset)
             if not q.any():
@@ -169,7 +179,7 @@ class Roster:
             move = size * float(line.delta)
             cause = np.where((move < worst) & (line.event > 0), line.event, cause)
             worst = np.minimum(worst, move)
-            now, opened = line.feed.mark, self._opened[number]
+            now, opened = line.feed.mark, line.feed.opened
             loss += size * np.array(
                 [[now.price - opened.price], [now.generations - opened.generations], [now.exogenous - opened.exogenous]]
             )
@@ -190,15 +200,14 @@ class Roster:
         quantity = self._read(cohort, row)
         return quantity, self._read(cohort, cost) if cost >= 0 else np.zeros_like(quantity)
 
-    def opponents(self, contract: int, side: int, prices: Floats) -> tuple[Cohort, Integers, Integers]:
-        """Return the accounts with a position on a side, and (quantity, cost) of each; the fund has none."""
-        number, (asset, cost) = self.numbers[contract], self._ledger_rows[self.numbers[contract]]
-        balances = self.sim.ledger.balances
-        named = [h for h in self.named if h not in self.exempt and balances[h][asset] * side > 0]
+    def opponents(self, contract: int, side: int) -> tuple[Cohort, Integers, Integers]:
+        """Return the accounts with a position on a side, and (quantity, cost) of each; fund and exchange left out."""
+        number, balances = self.numbers[contract], self.sim.ledger.balances
+        named = [h for h in self.named if h not in self.exempt and balances[h][contract] * side > 0]
         holders, members = [np.array(named, np.int64)], [np.full(len(named), -1, np.int64)]
-        for holder, book in self.crowds.items():
+        for crowd, book in self.crowds.items():
             found = book.holding(number, side)
-            holders.append(np.full(len(found), holder, np.int64))
+            holders.append(np.full(len(found), crowd, np.int64))
             members.append(found.astype(np.int64))
         holder, member = np.concatenate(holders), np.concatenate(members)
         zeros = np.zeros(len(holder))
@@ -215,6 +224,18 @@ class Roster:
             else:
                 equity[rows] = self.worth(holder, prices)
         return equity
+
+    def loans(self, claim: int) -> Iterator[tuple[int, Integers | None, Integers]]:
+        """Yield (holder, members, what each owes of a coin) of all who owe any; members None for a named account."""
+        ledger = self.sim.ledger
+        for holder in self.named:
+            if ledger.balances[holder][claim] < 0 and holder not in self.exempt:
+                yield holder, None, np.array([-ledger.balances[holder][claim]])
+        for holder in self.crowds:
+            members, balances = ledger.members[holder, claim].held()
+            owing = balances < 0
+            if owing.any():
+                yield holder, members[owing], -balances[owing]
 
     def _read(self, cohort: Cohort, asset: int) -> Integers:
         values = np.zeros(len(cohort), np.int64)

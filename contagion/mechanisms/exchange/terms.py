@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from contagion.finance import margin
-from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, Rate, Share
+from contagion.params import Amount, AssetName, Duration, NodeName, Params, Positive, Rate, Share
 
 Bracket = tuple[Amount, Share]
 """(notional from which it holds, rate or ratio)."""
@@ -115,6 +115,3 @@ def _pieces_or_complain(name: str, brackets: list[Bracket], *, falling: bool) ->
         margin.collateral_pieces(plain) if falling else margin.perpetual_pieces(plain)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-__all__ = ["CoinTerms", "ContractTerms", "Deleveraging", "ExchangeTerms", "Halt", "Marked", "Number"]
