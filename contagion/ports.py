@@ -18,7 +18,7 @@ from contagion.log import Channel, EventLog
 
 Process = Generator[simpy.Event, Any, None]
 T = TypeVar("T")
-_by_cause = itemgetter(0)
+_by_cause, _by_increment = itemgetter(0), itemgetter(1)
 
 
 class Message(NamedTuple):
@@ -102,6 +102,11 @@ class Signal:
     def __init__(self, env: Clock) -> None:
         self._env = env
         self._listeners: list[tuple[Inbox, int]] = []
+        self._held_until = 0
+
+    def hold(self, until_us: int) -> None:
+        """Send nothing before a time: what is said until then leaves at that time, in order."""
+        self._held_until = max(self._held_until, until_us)
 
     def reach(self, inbox: Inbox, latency_us: int = 0) -> None:
         """Let an inbox hear this signal, `latency_us` after it fires."""
@@ -111,8 +116,9 @@ class Signal:
         """Tell every listener of an event."""
         if self._listeners:
             message = Message(cause, content)
+            held_us = max(self._held_until - self._env.now, 0)
             for inbox, latency_us in self._listeners:
-                inbox.send(message, latency_us)
+                inbox.send(message, latency_us + held_us)
 
 
 class Tick(NamedTuple):
@@ -154,6 +160,17 @@ class Feed:
         log.prices.append(event, self._env.now, price, price - old.price, depth[0], depth[1], self.market, channel)
         self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
 
+    def move_by(self, parts: Iterable[tuple[int, int]], event: int, depth: tuple[int, int] = (0, 0)) -> None:
+        """Move the price by increments through several channels, (channel, increment), of which listeners hear once."""
+        log, old = self._log, self.mark
+        increments = [(channel, delta) for channel, delta in parts if delta]
+        for channel, delta in increments:
+            generation, exogenous = log.weighted_generation(event), log.is_exogenous(event)
+            self.mark = moved(self.mark, self.mark.price + delta, event, channel, generation, exogenous)
+        self._append(old.price, increments, event, depth)
+        if self.mark.price != old.price:
+            self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
+
     def note(self, event: int, depth: tuple[int, int]) -> None:
         """Log the depth around an unchanged price."""
         price = self.mark.price
@@ -162,12 +179,15 @@ class Feed:
     def follow(self, price: int, event: int, sources: list[tuple[Mark, Mark, int]]) -> None:
         """Set the price of a reader from its sources' (mark last read, mark now, weight in ppm)."""
         old, self.mark = self.mark, followed(self.mark, price, event, sources)
-        running = old.price
-        for channel, (before, now) in enumerate(zip(old.channels, self.mark.channels, strict=True)):
-            if now != before:
-                running += now - before
-                self._log.prices.append(event, self._env.now, running, now - before, 0, 0, self.market, channel)
+        changes = enumerate(zip(old.channels, self.mark.channels, strict=True))
+        self._append(old.price, [(channel, now - was) for channel, (was, now) in changes if now != was], event, (0, 0))
         self.changed.fire(event, Tick(self.market, self.asset, self.mark, self._env.now))
+
+    def _append(self, price: int, increments: list[tuple[int, int]], event: int, depth: tuple[int, int]) -> None:
+        """Log increments of one event, rises first: on its way the price is never below both its ends."""
+        for channel, delta in sorted(increments, key=_by_increment, reverse=True):
+            price += delta
+            self._log.prices.append(event, self._env.now, price, delta, depth[0], depth[1], self.market, channel)
 
 
 @dataclass(frozen=True)

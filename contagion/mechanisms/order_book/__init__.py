@@ -327,12 +327,11 @@ class OrderBook:
         if not (ghost or tapes.real_delta or note):
             return
         self._noted = sum(depth)
-        middle = self._in_currency(max(real - tapes.real_delta + ghost, 1))
-        if middle == price:
+        moved, own = price - feed.mark.price, ghost * self.quote_price // PRICE_SCALE
+        if ghost == tapes.real_delta:
             feed.move(price, event, channel, depth)
         else:
-            feed.move(middle, event, channel, depth)
-            feed.move(price, event, Channel.LIQUIDITY_WITHDRAWAL, depth)
+            feed.move_by([(channel, own), (Channel.LIQUIDITY_WITHDRAWAL, moved - own)], event, depth)
             for withdrawal in tapes.withdrawals(event):
                 self.sim.contribute(event, withdrawal)
         if note and not tapes.real_delta:
