@@ -91,8 +91,11 @@ class Ladder:
         return self.prices[self.head + 1 :], self.quantities[self.head + 1 :]
 
 
-Level = dict[int, int]
-"""Quantity of every order and ladder head at one price, by sequence number, oldest first."""
+Level = dict[int, tuple[int, int, int]]
+"""Quantity, owner and rank of every order and ladder head at one price, by sequence number, oldest first.
+The rank is side * price: the greatest of a side is its best. A dict finds its oldest entry by going past those
+that were removed since it last grew: nothing for thousands of orders at one price, slow for a hundred thousand.
+"""
 
 
 class Book:
@@ -103,16 +106,16 @@ class Book:
             raise ValueError(f"the tick and the lot of a book must be positive: {tick}, {lot}")
         self.tick, self.lot = tick, lot
         self._sequence = 0  # of the last order or ladder: its age, and a plain order's id
-        self._levels: dict[int, Level] = {}  # by rank, which is side * price: the greatest of a side is its best
+        self._levels: dict[int, Level] = {}  # by rank
         self._ranks: dict[int, list[int]] = {BUY: [], SELL: []}  # of each side, the best last
-        self._orders: dict[int, tuple[int, int]] = {}  # owner and rank of every plain order
+        self._orders: dict[int, Level] = {}  # where every plain order stands
         self._ladders: dict[int, Ladder] = {}
         self._sequence_of: dict[tuple[int, int], int] = {}  # the ladder of an owner on a side
 
     def limit(self, owner: int, side: int, price: int, quantity: int) -> tuple[int, Walk]:
         """Trade at `price` or better, then rest; return (order id, trades), the id 0 when nothing rests."""
         if price <= 0 or price % self.tick or quantity <= 0 or quantity % self.lot:
-            raise self._off_grid(price, quantity)
+            raise ValueError(f"{quantity} at {price} is not positive, or off the lot {self.lot} or tick {self.tick}")
         rank, others, walk = side * price, self._ranks[-side], NO_TRADE
         if others and others[-1] >= -rank:
             walk = self._match(owner, side, quantity, -rank)
@@ -121,12 +124,9 @@ class Book:
                 return 0, walk
             walk = walk._replace(unfilled=0)
         self._sequence = sequence = self._sequence + 1
-        self._orders[sequence] = owner, rank
-        level = self._levels.get(rank)
-        if level is None:
-            self._insert(rank, sequence, quantity)
-        else:
-            level[sequence] = quantity
+        level = self._levels.get(rank) or self._open(rank)
+        level[sequence] = quantity, owner, rank
+        self._orders[sequence] = level
         return sequence, walk
 
     def take(self, owner: int, side: int, quantity: int, limit: int | None = None) -> Walk:
@@ -138,10 +138,9 @@ class Book:
         bound = self._bound(side, quantity, limit)
         left, notional, last, cancelled = quantity, 0, 0, 0
         fills: list[Fill] = []
-        for key, sequence, _, resting in self._queue(-side):
+        for key, _, _, resting, maker in self._queue(-side):
             if not left or -key < bound:
                 break
-            maker = self._owner(sequence)
             if maker == owner:
                 cancelled += resting
                 continue
@@ -154,17 +153,19 @@ class Book:
 
     def cancel(self, order_id: int) -> int:
         """Cancel a plain order; return the quantity, 0 when it is gone."""
-        order = self._orders.pop(order_id, None)
-        if order is None:
+        level = self._orders.pop(order_id, None)
+        if level is None:
             return 0
-        level = self._levels[order[1]]
-        return level.pop(order_id) if len(level) > 1 else self._remove(order[1], order_id)
+        quantity, _, rank = level.pop(order_id)
+        if not level:
+            self._close(rank)
+        return quantity
 
     def cancel_all(self, owner: int) -> Cancelled:
         """Cancel everything of an owner, plain orders and ladders."""
         gone = [self.withdraw(owner, side) for side in (BUY, SELL)]
-        for order_id, rank in self._plain(owner):
-            gone.append(_cancelled(BUY if rank > 0 else SELL, (abs(rank),), (self.cancel(order_id),)))
+        for order in self._plain(owner):
+            gone.append(_cancelled(order.side, (order.price,), (self.cancel(order.id),)))
         return Cancelled(*map(sum, zip(*gone, strict=True)))
 
     def place(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int]) -> int:
@@ -205,7 +206,7 @@ class Book:
         """Return (quantity, notional) that rests at `limit` or better."""
         ranks = self._ranks[side]
         ranks = ranks[bisect_left(ranks, side * limit) :]
-        quantities = [sum(self._levels[rank].values()) for rank in ranks]
+        quantities = [self._quantity(rank) for rank in ranks]
         quantity, notional = sum(quantities), side * sum(map(mul, ranks, quantities))
         for ladder in self._ladders.values():
             if ladder.side == side:
@@ -217,7 +218,7 @@ class Book:
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
         """Return (price, quantity) by price, best first, to `limit` where one is given."""
-        found = {side * rank: sum(self._levels[rank].values()) for rank in self._ranks[side]}
+        found = {side * rank: self._quantity(rank) for rank in self._ranks[side]}
         for ladder in self._ladders.values():
             if ladder.side == side:
                 for price, quantity in zip(*ladder.behind(), strict=True):
@@ -233,30 +234,27 @@ class Book:
         ladder = self._ladders[sequence]
         prices, quantities = ladder.behind()
         price = ladder.prices[ladder.head]
-        return (price, *prices), (self._levels[side * price][sequence], *quantities)
+        return (price, *prices), (self._levels[side * price][sequence][0], *quantities)
 
     def orders_of(self, owner: int) -> list[Resting]:
         """Return an owner's resting orders, oldest first, then the levels of its ladders."""
-        found = [
-            Resting(order_id, BUY if rank > 0 else SELL, abs(rank), self._levels[rank][order_id])
-            for order_id, rank in self._plain(owner)
-        ]
+        found = self._plain(owner)
         for side in (BUY, SELL):
             found += [Resting(0, side, *level) for level in zip(*self.ladder(owner, side), strict=True)]
         return found
 
     def resting(self, owner: int, side: int) -> int:
         """Return the quantity that an owner has resting on a side."""
-        plain = sum(self._levels[rank][order_id] for order_id, rank in self._plain(owner) if side * rank > 0)
+        plain = sum(order.quantity for order in self._plain(owner) if order.side == side)
         return plain + sum(self.ladder(owner, side)[1])
 
     def copy(self) -> "Book":
         """Return a book with the same orders under the same ids that lives on by itself."""
         other = Book(self.tick, self.lot)
-        other._sequence = self._sequence
+        other._sequence, other._sequence_of = self._sequence, self._sequence_of.copy()
         other._levels = {rank: level.copy() for rank, level in self._levels.items()}
         other._ranks = {side: ranks.copy() for side, ranks in self._ranks.items()}
-        other._orders, other._sequence_of = self._orders.copy(), self._sequence_of.copy()
+        other._orders = {order_id: other._levels[level[order_id][2]] for order_id, level in self._orders.items()}
         other._ladders = {sequence: copy(ladder) for sequence, ladder in self._ladders.items()}
         return other
 
@@ -269,9 +267,7 @@ class Book:
             rank = ranks[-1]
             level = levels[rank]
             sequence = next(iter(level))
-            resting = level[sequence]
-            order = orders.get(sequence)
-            maker = self._ladders[sequence].owner if order is None else order[0]
+            resting, maker, _ = level[sequence]
             if maker == owner:
                 cancelled += resting
             else:
@@ -281,63 +277,66 @@ class Book:
                 notional += last * traded
                 fills.append(_new(Fill, (maker, last, traded)))
                 if traded < resting:
-                    level[sequence] = resting - traded
+                    level[sequence] = resting - traded, maker, rank
                     break
             del level[sequence]
             if not level:
                 del levels[rank]
                 ranks.pop()
-            if order is not None:
-                del orders[sequence]
-            else:
+            if orders.pop(sequence, None) is None:
                 self._advance(sequence)
         return _new(Walk, (tuple(fills), quantity - left, notional, last, left, cancelled))
 
-    def _queue(self, side: int) -> Iterator[tuple[int, int, int, int]]:
-        """Return (minus rank, sequence, level of the ladder, quantity) of all that rests, in order of execution."""
+    def _queue(self, side: int) -> Iterator[tuple[int, int, int, int, int]]:
+        """Return (minus rank, sequence, level of the ladder, quantity, owner) of all that rests, best first."""
         seen = (
-            (-rank, sequence, 0, quantity)
+            (-rank, sequence, 0, quantity, owner)
             for rank in reversed(self._ranks[side])
-            for sequence, quantity in self._levels[rank].items()
+            for sequence, (quantity, owner, _) in self._levels[rank].items()
         )
         return merge(seen, *[_behind(s, ladder) for s, ladder in self._ladders.items() if ladder.side == side])
 
-    def _plain(self, owner: int) -> list[tuple[int, int]]:
-        """Return (id, rank) of an owner's plain orders, looking through all of them."""
-        return [(order_id, rank) for order_id, (maker, rank) in self._orders.items() if maker == owner]
+    def _plain(self, owner: int) -> list[Resting]:
+        """Return an owner's plain orders, looking through all of them."""
+        return [
+            Resting(order_id, BUY if rank > 0 else SELL, abs(rank), quantity)
+            for order_id, level in self._orders.items()
+            for quantity, maker, rank in (level[order_id],)
+            if maker == owner
+        ]
 
-    def _owner(self, sequence: int) -> int:
-        order = self._orders.get(sequence)
-        return order[0] if order is not None else self._ladders[sequence].owner
+    def _quantity(self, rank: int) -> int:
+        return sum([quantity for quantity, _, _ in self._levels[rank].values()])
 
-    def _insert(self, rank: int, sequence: int, quantity: int) -> None:
-        """Let an order or a ladder head stand at its price, by age."""
-        level = self._levels.get(rank)
-        if level is None:
-            self._levels[rank] = {sequence: quantity}
-            insort(self._ranks[BUY if rank > 0 else SELL], rank)
-            return
-        younger = sequence < next(reversed(level))  # as a ladder's next level may find there
-        level[sequence] = quantity
+    def _open(self, rank: int) -> Level:
+        """Return a new level."""
+        insort(self._ranks[BUY if rank > 0 else SELL], rank)
+        level = self._levels[rank] = {}
+        return level
+
+    def _close(self, rank: int) -> None:
+        """Remove a level that nothing is left of."""
+        del self._levels[rank]
+        ranks = self._ranks[BUY if rank > 0 else SELL]
+        del ranks[bisect_left(ranks, rank)]
+
+    def _show(self, sequence: int, ladder: Ladder) -> None:
+        """Let the head of a ladder stand at its price, by age."""
+        rank = ladder.side * ladder.prices[ladder.head]
+        level = self._levels.get(rank) or self._open(rank)
+        younger = next(reversed(level), 0) > sequence
+        level[sequence] = ladder.quantities[ladder.head], ladder.owner, rank
         if younger:
-            self._levels[rank] = dict(sorted(level.items()))
-
-    def _remove(self, rank: int, sequence: int) -> int:
-        """Take an order or a ladder head off its price and return its quantity."""
-        level = self._levels[rank]
-        quantity = level.pop(sequence)
-        if not level:
-            del self._levels[rank]
-            ranks = self._ranks[BUY if rank > 0 else SELL]
-            del ranks[bisect_left(ranks, rank)]
-        return quantity
+            by_age = sorted(level.items())
+            level.clear()
+            level.update(by_age)
 
     def _advance(self, sequence: int) -> None:
         """Let the next level of a ladder take its head's place, or the ladder go."""
         ladder = self._ladders[sequence]
         ladder.head += 1
         if ladder.head < len(ladder.prices):
-            self._insert(ladder.side * ladder.prices[ladder.head], sequence, ladder.quantities[ladder.head])
+            self._show(sequence, ladder)
         else:
             del self._ladders[sequence], self._sequence_of[ladder.owner, ladder.side]
 
@@ -349,9 +348,9 @@ class Book:
             prices, quantities = prices[crossing:], quantities[crossing:]
         if prices:
             self._sequence = sequence = self._sequence + 1
-            self._ladders[sequence] = Ladder(owner, side, prices, quantities)
+            self._ladders[sequence] = ladder = Ladder(owner, side, prices, quantities)
             self._sequence_of[owner, side] = sequence
-            self._insert(side * prices[0], sequence, quantities[0])
+            self._show(sequence, ladder)
         return len(prices)
 
     def _forget(self, owner: int, side: int) -> None:
@@ -359,10 +358,11 @@ class Book:
         sequence = self._sequence_of.pop((owner, side), None)
         if sequence is not None:
             ladder = self._ladders.pop(sequence)
-            self._remove(side * ladder.prices[ladder.head], sequence)
-
-    def _off_grid(self, price: int, quantity: int) -> ValueError:
-        return ValueError(f"{quantity} at {price} is not positive, or off the lot {self.lot} or the tick {self.tick}")
+            rank = side * ladder.prices[ladder.head]
+            level = self._levels[rank]
+            del level[sequence]
+            if not level:
+                self._close(rank)
 
     def _bound(self, side: int, quantity: int, limit: int | None) -> float:
         """Return the least rank of the other side that a taking order may trade with."""
@@ -377,16 +377,16 @@ class Book:
             return
         if list(prices) != sorted(prices, reverse=side == BUY) or prices[0] <= 0 or prices[-1] <= 0:
             raise ValueError(f"prices of a ladder must be positive and sorted, best first: {prices}")
-        if min(quantities) <= 0:
-            raise ValueError(f"quantities of a ladder must be positive: {quantities}")
-        if prices[0] % self.tick or quantities[0] % self.lot:
-            raise self._off_grid(prices[0], quantities[0])
+        if min(quantities) <= 0 or quantities[0] % self.lot or prices[0] % self.tick:
+            raise ValueError(
+                f"{quantities} is not positive, or off the lot {self.lot}, or {prices} the tick {self.tick}"
+            )
 
 
-def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int]]:
+def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield what `Book._queue` says of a ladder's levels after its head."""
     for at in range(ladder.head + 1, len(ladder.prices)):
-        yield -ladder.side * ladder.prices[at], sequence, at, ladder.quantities[at]
+        yield -ladder.side * ladder.prices[at], sequence, at, ladder.quantities[at], ladder.owner
 
 
 def _cancelled(side: int, prices: Sequence[int], quantities: Sequence[int]) -> Cancelled:
