@@ -83,6 +83,14 @@ class LiquidationIndex:
             return self._rebuild_all(padded)
         return np.sort(self._rebuild(outgrown, padded) if outgrown else self._look(padded))
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all that is kept about accounts, beside the book."""
+        owned = {id(shell.base): shell for shell in self._shells if shell.base is not None}
+        arrays = [self._depth, *(shell.base for shell in owned.values()), *(s for s in self._shells if s.base is None)]
+        lists = sum(len(joined) * joined.itemsize for joined in (self._loose, *self._joined))
+        return sum(part.nbytes for part in arrays if part is not None) + lists + self._singles.nbytes
+
     def touch(self, members: NDArray[Any]) -> None:
         """Forget what is known about members whose rows have changed in any way; the book calls this by itself."""
         self._core.stale(members)

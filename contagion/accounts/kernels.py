@@ -16,9 +16,6 @@ from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, ROUNDING, SLOT
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-FAR_RIGHT, FAR_LEFT, RIGHT, LEFT, BOUND = range(5)
-"""Columns of the near table; see `rules.Tables`."""
-
 
 def _compiled(**options: Any) -> Callable[[Kernel], Kernel]:
     """Return a decorator that compiles, and keeps the result on disk wherever there is a place to keep it."""
@@ -33,95 +30,103 @@ def _compiled(**options: Any) -> Callable[[Kernel], Kernel]:
 
 
 @_compiled()
-def _value(notional: float, asset: int, lines: Floats) -> float:
+def _bent_value(notional: float, asset: int, slopes: Floats, intercepts: Floats) -> float:
     """Return f of a value by all lines."""
     least: float = np.inf
-    for line in range(lines.shape[1]):
-        least = min(least, lines[asset, line, 0] * notional + lines[asset, line, 1])
+    for line in range(slopes.shape[1]):
+        least = min(least, slopes[asset, line] * notional + intercepts[asset, line])
     return least
 
 
-@_compiled(inline="always")
-def _base(rows: Integers, member: int, loan: float) -> float:
-    """Return what no price changes of the margin of one row."""
-    cash = float(rows[member, CASH])
-    margin = cash * (loan if cash < 0 else 1.0)
-    for slot in range(SLOTS):
-        margin += float(rows[member, COST + slot])
-    return margin
-
-
 @_compiled()
-def _bent_margin(rows: Integers, member: int, prices: Floats, lines: Floats, loan: float) -> float:
+def _bent_margin(
+    rows: Integers, member: Any, fixed: float, prices: Floats, slopes: Floats, intercepts: Floats
+) -> float:
     """Return the margin of one row by all lines."""
-    margin = _base(rows, member, loan)
+    margin = fixed
     for slot in range(SLOTS):
         asset = (rows[member, 0] >> 8 * slot) & EMPTY
-        margin += _value(float(rows[member, QUANTITY + slot]) * prices[asset], asset, lines)
+        margin += _bent_value(float(rows[member, QUANTITY + slot]) * prices[asset], asset, slopes, intercepts)
     return margin
 
 
-@_compiled(inline="always")
-def _margin(rows: Integers, member: int, prices: Floats, near: Floats, lines: Floats, loan: float) -> float:
-    """Return the margin of one row, without a branch unless a value lies beyond the first kink."""
-    margin, packed, bent = _base(rows, member, loan), rows[member, 0], False
+@_compiled()
+def _bent_weight(
+    rows: Integers, member: Any, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
+    far_left: Floats,
+) -> float:  # fmt: skip
+    """Return the sum of |steepest slope * value| of one row whose values come near a kink or lie beyond it."""
+    weight = 0.0
     for slot in range(SLOTS):
-        asset = (packed >> 8 * slot) & EMPTY
+        asset = (rows[member, 0] >> 8 * slot) & EMPTY
         notional = float(rows[member, QUANTITY + slot]) * prices[asset]
-        right, left = near[asset, RIGHT] * notional, near[asset, LEFT] * notional
-        margin += right if right < left else left
-        bent |= abs(notional) > near[asset, BOUND]
-    return _bent_margin(rows, member, prices, lines, loan) if bent else margin
-
-
-@_compiled()
-def _radius(rows: Integers, member: int, margin: float, prices: Floats, near: Floats) -> float:
-    """Return the survival radius of one row (`rules.survey`)."""
-    size, weight, held = abs(float(rows[member, CASH])), 0.0, False
-    for slot in range(SLOTS):
-        size += abs(float(rows[member, COST + slot]))
-    for slot in range(SLOTS):
-        quantity = rows[member, QUANTITY + slot]
-        if quantity != 0:
-            held = True
-            asset = (rows[member, 0] >> 8 * slot) & EMPTY
-            notional = float(quantity) * prices[asset]
-            if 2 * abs(notional) > near[asset, BOUND]:
-                weight += abs(notional) * near[asset, FAR_LEFT if notional < 0 else FAR_RIGHT]
-            else:
-                weight += abs(min(near[asset, RIGHT] * notional, near[asset, LEFT] * notional))
-    if weight > 0:
-        radius = (margin - ROUNDING * size) / weight
-    elif margin < 0:
-        radius = -1.0
-    else:
-        radius = 1.0 if held else np.inf
-    radius -= 3 * ROUNDING
-    return min(radius, 1.0) if held else radius
-
-
-@_compiled()
-def survey(
-    rows: Integers, members: Members, prices: Floats, near: Floats, lines: Floats, loan: float, margins: Floats,
-    radii: Floats,
-) -> None:  # fmt: skip
-    """Fill in margin and survival radius of members."""
-    for i in range(len(members)):
-        margins[i] = _margin(rows, members[i], prices, near, lines, loan)
-        radii[i] = _radius(rows, members[i], margins[i], prices, near)
+        if 2 * abs(notional) > bound[asset]:
+            weight += (far_left[asset] if notional < 0 else far_right[asset]) * abs(notional)
+        else:
+            weight += abs(min(right[asset] * notional, left[asset] * notional))
+    return weight
 
 
 @_compiled()
 def breaches(
-    rows: Integers, members: Members, prices: Floats, near: Floats, lines: Floats, loan: float, found: Integers
-) -> int:
+    rows: Integers, members: Members, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
+    far_left: Floats, slopes: Floats, intercepts: Floats, loan: float, found: Integers,
+) -> int:  # fmt: skip
     """Put the members in breach into `found` and return their number."""
     count = 0
     for i in range(len(members)):
-        if _margin(rows, members[i], prices, near, lines, loan) < 0:
+        member = np.uint64(members[i])
+        cash, packed, bent = float(rows[member, CASH]), rows[member, 0], False
+        fixed = cash * (loan if cash < 0 else 1.0)
+        for slot in range(SLOTS):
+            fixed += float(rows[member, COST + slot])
+        margin = fixed
+        for slot in range(SLOTS):
+            asset = (packed >> 8 * slot) & EMPTY
+            notional = float(rows[member, QUANTITY + slot]) * prices[asset]
+            long, short = right[asset] * notional, left[asset] * notional
+            margin += long if long < short else short
+            bent |= abs(notional) > bound[asset]
+        if bent:
+            margin = _bent_margin(rows, member, fixed, prices, slopes, intercepts)
+        if margin < 0:
             found[count] = members[i]
             count += 1
     return count
+
+
+@_compiled()
+def survey(
+    rows: Integers, members: Members, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
+    far_left: Floats, slopes: Floats, intercepts: Floats, loan: float, margins: Floats, radii: Floats,
+) -> None:  # fmt: skip
+    """Fill in margin and survival radius of members (`rules.survey`)."""
+    for i in range(len(members)):
+        member = np.uint64(members[i])
+        cash, packed, bent, held = float(rows[member, CASH]), rows[member, 0], False, False
+        fixed, size, weight = cash * (loan if cash < 0 else 1.0), abs(cash), 0.0
+        for slot in range(SLOTS):
+            cost = float(rows[member, COST + slot])
+            fixed += cost
+            size += abs(cost)
+        margin = fixed
+        for slot in range(SLOTS):
+            asset = (packed >> 8 * slot) & EMPTY
+            quantity = float(rows[member, QUANTITY + slot])
+            notional = quantity * prices[asset]
+            long, short = right[asset] * notional, left[asset] * notional
+            value = long if long < short else short
+            margin += value
+            weight += abs(value)
+            bent |= 2 * abs(notional) > bound[asset]
+            held |= quantity != 0
+        if bent:
+            margin = _bent_margin(rows, member, fixed, prices, slopes, intercepts)
+            weight = _bent_weight(rows, member, prices, right, left, bound, far_right, far_left)
+        radius = (margin - ROUNDING * size) / (weight if weight > 0 else 1.0) - 3 * ROUNDING
+        if weight == 0:
+            radius = -1.0 if margin < 0 else 1.0 if held else np.inf
+        margins[i], radii[i] = margin, min(radius, 1.0) if held else radius
 
 
 @_compiled()
@@ -161,10 +166,7 @@ class CompiledBackend:
     """Margins by compiled code."""
 
     def __init__(self, book: AccountBook) -> None:
-        tables = book.rules.tables
-        near = np.stack([tables.far_right, tables.far_left, tables.right, tables.left, tables.bound], axis=1)
-        lines = np.stack([tables.slopes, tables.intercepts], axis=2)
-        self.tables = (np.ascontiguousarray(near), np.ascontiguousarray(lines), tables.loan)
+        self.tables = book.rules.tables
         self.rows = book.rows
 
     def core(self) -> Core:

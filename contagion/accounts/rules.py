@@ -131,7 +131,7 @@ def survey(block: Integers, prices: Floats, tables: Tables) -> tuple[Floats, Flo
     beyond = np.nonzero(2 * np.abs(notional) > tables.bound.take(ids))
     if len(beyond[0]):
         reach, who = notional[beyond], ids[beyond]
-        steep[beyond] = np.abs(reach) * np.where(reach < 0, tables.far_left[who], tables.far_right[who])
+        steep[beyond] = np.where(reach < 0, tables.far_left[who], tables.far_right[who]) * np.abs(reach)
     weight = added(steep[0], steep[1:])
     radius = (margin - ROUNDING * sizes(block)) / np.where(weight > 0, weight, 1.0) - 3 * ROUNDING
     idle = np.flatnonzero(weight == 0)

@@ -38,6 +38,12 @@ class Singles:
         if found:
             self._sort(Triggers(*(np.concatenate(column) for column in zip(*found, strict=True))))
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all sorted triggers that have not been crossed."""
+        tables = (*self._falls.values(), *self._rises.values())
+        return sum(prices.nbytes + members.nbytes for prices, members in tables)
+
     def crossed(self, padded: Floats) -> Members | None:
         """Return, and forget, the members whose trigger the prices have reached; None for nobody."""
         reached = (padded <= self._low) | (padded >= self._high)
