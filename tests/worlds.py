@@ -5,6 +5,7 @@ mechanism needs a builder here; the contract in `tests/test_contracts.py` runs o
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import networkx as nx
@@ -144,14 +145,20 @@ def looper_world() -> nx.MultiDiGraph:
 
 
 def population_world() -> nx.MultiDiGraph:
-    """Return a crowd of borrowers, drawn from the node's own stream."""
+    """Return crowds of borrowers, of traders and of holders, each drawn from its node's own stream."""
+    from tests import venue_worlds
+
     nodes, edges = lending()
+    more, links = venue_worlds.venue(funding_interval="0s")
+    nodes, edges = more | nodes, edges + links
+    venue_worlds.add_maker(nodes, edges)
+    venue_worlds.add_crowds(nodes, edges)
     nodes["crowd"] = {
         "kind": "population", "count": 25, "collateral": "eth", "debt": "usd", "total": 1000,
         "health_floor": 1.05, "health_median": 1.3,
     }  # fmt: skip
     edges += [edge("borrows", "crowd", "lender"), edge("lends", "lender", "crowd")]
-    return graph_of(nodes, edges, [sale(-0.25)])
+    return graph_of(nodes, edges, [sale(-0.25), venue_worlds.fall(-0.25)])
 
 
 def issuer_world() -> nx.MultiDiGraph:
@@ -181,15 +188,24 @@ def market_world() -> nx.MultiDiGraph:
     return graph_of(nodes, edges, [sale(-0.2), sale(quantity=60, by="holder", at="2s")])
 
 
+def _venue(name: str) -> Callable[[], nx.MultiDiGraph]:
+    """Return a builder of `tests.venue_worlds`, which is imported when it is called."""
+    return lambda: getattr(import_module("tests.venue_worlds"), name)()
+
+
 WORLDS: dict[str, Callable[[], nx.MultiDiGraph]] = {
     "account": lending_world,
     "amm": amm_world,
+    "arbitrageur": _venue("arbitrage_world"),
     "asset": asset_world,
+    "exchange": _venue("exchange_world"),
     "impact": impact_world,
     "lending_protocol": lending_world,
     "liquidator": lending_world,
     "looper": looper_world,
+    "market_maker": _venue("maker_world"),
     "oracle": oracle_world,
+    "order_book": _venue("book_world"),
     "population": population_world,
     "stablecoin_issuer": issuer_world,
     "world": market_world,

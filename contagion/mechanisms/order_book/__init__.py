@@ -185,8 +185,8 @@ class OrderBook:
         )  # fmt: skip
 
     def walk(self, side: int, quantity: int, limit: int | None, holder: int) -> Walk:
-        """Return what an order would fill now; nothing changes."""
-        return self._tapes.real.book.quote(side, quantity, limit, holder)
+        """Return what an order would fill now; nothing changes. The outside is many, and may trade with itself."""
+        return self._tapes.real.book.quote(side, quantity, limit, self._identity(holder))
 
     def settle(
         self, legs: Sequence[Leg], side: int, walk: Walk, holder: int, limit: int | None, *, cause: int, channel: int,
@@ -204,7 +204,7 @@ class OrderBook:
             asset=self.traded, market=self.node, quantity=side * walk.filled,
             price=self._in_currency(walk.notional // walk.filled), value=self._value(paid), **columns,
         )  # fmt: skip
-        self._tapes.take(holder, side, walk.filled, limit)
+        self._tapes.take(self._identity(holder), side, walk.filled, limit)
         self._move(event, channel)
         return event
 
@@ -283,6 +283,10 @@ class OrderBook:
             if part < resting:
                 break
         return BUY, size
+
+    def _identity(self, holder: int) -> int:
+        """Return as whom a holder trades: whoever has no orders of its own here is nobody (-1)."""
+        return -1 if holder == self.sim.world else holder
 
     def _maker_legs(self, side: int, walk: Walk) -> list[Leg]:
         legs: list[Leg] = []
