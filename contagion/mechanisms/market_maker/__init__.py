@@ -70,6 +70,7 @@ class Quoted:
     centre: int = 0
     placed_us: int = 0
     least: int = 0
+    unplaced: tuple[int, ...] = (0, 0)
     capacity: float = 1.0
     skew: float = 0.0
 
@@ -169,7 +170,8 @@ class MarketMaker:
         sim = self.sim
         for quoted in self._quoted:
             quoted.start = quoted.held = self._inventory(quoted)
-            self._requote(quoted, sim.opening)
+            quoted.cause = sim.opening
+            self._requote(quoted, quoted.cause)
         while True:
             heard = self._inbox.wait()
             wake = self._next_refill()
@@ -257,7 +259,7 @@ class MarketMaker:
         )  # fmt: skip
         for quoted in self._quoted:
             quoted.market.cancel_all(self.node, cause=event, distress=True)
-            quoted.centre, quoted.cause = 0, event
+            quoted.centre, quoted.cause, quoted.unplaced = 0, event, (0, 0)
 
     # -------------------------------------------------------------------------------------------- quoting
 
@@ -288,10 +290,15 @@ class MarketMaker:
             quoting.target_depth(depth, use, SELL, stress, sensitivity),
         )
 
+    def _left(self, quoted: Quoted) -> tuple[int, ...]:
+        """Return what is left of the last ladder, (bids, offers), with what of it no tick or lot had room for."""
+        resting = quoted.market.resting(self.node)
+        return tuple(had + unplaced for had, unplaced in zip(resting, quoted.unplaced, strict=True))
+
     def _budgets(self, quoted: Quoted) -> tuple[int, int]:
         """Return what may rest now on each side: what is left of the last ladder and what came back since."""
         elapsed, recovery = self.sim.env.now - quoted.placed_us, quoted.terms.recovery
-        left = quoted.market.resting(self.node)
+        left = self._left(quoted)
         bid, ask = (
             target if not quoted.centre and self.sim.env.now == 0 else quoting.refilled(had, target, elapsed, recovery)
             for had, target in zip(left, self._targets(quoted), strict=True)
@@ -306,8 +313,7 @@ class MarketMaker:
         if abs(centre - quoted.centre) * PPM > quoted.centre * self._move:
             return True
         return any(
-            abs(new - had) > quoted.least
-            for new, had in zip(self._budgets(quoted), quoted.market.resting(self.node), strict=True)
+            abs(new - had) > quoted.least for new, had in zip(self._budgets(quoted), self._left(quoted), strict=True)
         )
 
     def _requote(self, quoted: Quoted, cause: int) -> None:
@@ -318,6 +324,8 @@ class MarketMaker:
         }
         quoted.centre, quoted.placed_us = centre, self.sim.env.now
         market.quote_ladders(self.node, ladders, cause=cause, channel=self._channel(quoted))
+        placed = market.resting(self.node)
+        quoted.unplaced = tuple(budget - rests for budget, rests in zip(budgets, placed, strict=True))
 
     def _channel(self, quoted: Quoted) -> int:
         return Channel.MAKER_INVENTORY if quoted.held != quoted.start else Channel.EXOGENOUS
@@ -329,7 +337,7 @@ class MarketMaker:
             return max(self._away_until - now, _SHORTEST_US)
         times = [inf]
         for quoted in self._quoted:
-            for had, target in zip(quoted.market.resting(self.node), self._targets(quoted), strict=True):
+            for had, target in zip(self._left(quoted), self._targets(quoted), strict=True):
                 if target - had > quoted.least + 1:
                     wait = quoting.time_to_refill(had, target, quoted.least + 1, quoted.terms.recovery)
                     times.append(wait - (now - quoted.placed_us))
