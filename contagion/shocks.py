@@ -3,7 +3,8 @@
 A shock is an event of generation 0. `sale` sells an asset at a market in equal steps: a stated quantity, or the
 one that would move the opening price by `size` (fixed before anything happens, so that a crash on the way
 changes nothing about it). `reprice` scales an asset's reference price along a straight path. `withdrawal`
-asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes.
+asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes. `stall` holds back
+what a node says of its prices.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from contagion.graph import LENDERS, MARKETS
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params
-from contagion.ports import Lender, Position, Process, Venue
+from contagion.ports import Lender, Position, PriceSource, Process, Venue
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
 
@@ -180,13 +181,47 @@ class Withdrawal(_Shock):
             cause = yield inbox.wait()
 
 
+class Stall(_Shock):
+    """Hold what a node tells over its `prices` edges from `at` for `over`, then send it all, in order and old.
+
+    The node itself goes on: an order book trades, an oracle reads. Readers keep what they heard last and cannot
+    tell silence from calm; what arrives late has its true age, which a maker's `max_age` looks at. What is under
+    way when the stall begins arrives. What is not said over an edge (a book's own walk, a fill) is not delayed.
+    """
+
+    kind: Literal["stall"]
+    node: NodeName
+    steps: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if not self.over:
+            raise ValueError("'over' is how long nothing is heard: it cannot be 0")
+        return self
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse a node without prices."""
+        if not getattr(sim.mechanisms[sim.network.ids[self.node]], "feeds", None):
+            raise Misfit(("node",), f"{self.node!r} quotes no prices that could stall")
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that holds the prices back."""
+        node = sim.network.ids[self.node]
+        feeds = cast(PriceSource, sim.mechanisms[node]).feeds
+        yield sim.env.timeout(self.at)
+        sim.shock(node)
+        for _, feed in sorted(feeds.items()):
+            feed.changed.hold(sim.env.now + self.over)
+
+
 def _check_size(sim: Simulation, asset: str, quantity: Decimal | None) -> None:
     if quantity is not None and sim.units(sim.assets[asset], quantity) >= SUPPLY_LIMIT:
         raise Misfit(("quantity",), f"{quantity} {asset} are more base units than can be counted")
 
 
-SHOCKS: Mapping[str, type[Sale] | type[Reprice] | type[Withdrawal]] = {
+SHOCKS: Mapping[str, type[Sale] | type[Reprice] | type[Withdrawal] | type[Stall]] = {
     "sale": Sale,
     "reprice": Reprice,
     "withdrawal": Withdrawal,
+    "stall": Stall,
 }
