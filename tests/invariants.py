@@ -12,16 +12,20 @@ from contagion.metrics.losses import losses
 from contagion.network import Network
 from contagion.runs import Run
 from contagion.simulation import Simulation
+from tests.venue_invariants import VenueWatch
 
 TOLERANCE = 1e-9
-CLOCKWORK = frozenset({"shock", "interest", "yield"})
+CLOCKWORK = frozenset({"shock", "interest", "yield", "funding"})
 """What may happen after the opening by the clock alone; all else must say what set it off."""
 
 
 def watch_books(sim: Simulation) -> None:
     """Check the books after every transaction of a simulation."""
 
+    watch = VenueWatch(sim)
+
     def check(event: int) -> None:
+        watch.check(event)
         assert sim.ledger.max_imbalance() == 0, f"the books do not balance after event {event}"
         assert not (bad := sim.ledger.overdrafts()), f"negative holdings after event {event}: {bad}"
 
@@ -131,10 +135,16 @@ class Hops:
     """Which node acts in an event, who takes part, and whether its cause could have reached the actor.
 
     The actor of a trade, redemption or liquidation is the holder who gives something up to a market, issuer or
-    lender; of all else the event's own node. Parties are the event's node, its market and its actor.
+    lender; of all else the event's own node. At an order book it is who takes, by the first of the postings, and the
+    exchange for its fund; the exchange liquidates, calls, deleverages and cancels for others. Parties are the
+    event's node, its market and its actor.
     """
 
-    ACTS = {"trade": {"trades"}, "redemption": {"redeems"}, "liquidation": {"liquidations", "lends"}}
+    ACTS = {
+        "trade": {"trades", "arbitrage"}, "redemption": {"redeems"}, "liquidation": {"liquidations", "lends"},
+    }  # fmt: skip
+    ENGINE = ("liquidation", "margin-call", "auto-deleveraging", "insurance", "cancel")
+    """What an exchange does to others, in the other's name."""
 
     def __init__(self, run: Run, network: Network) -> None:
         self.network, self.size, books = network, len(network.names), run.books
@@ -144,42 +154,66 @@ class Hops:
             c: events[c].tolist() for c in ("time_us", "cause", "node", "market", "asset")
         }
         self.world = books.world
-        self._payers: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._legs: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         for event, holder, asset, amount in zip(
             *(postings[c].tolist() for c in ("event", "holder", "asset", "amount")), strict=True
         ):
-            if amount < 0:
-                self._payers[event].append((holder, asset))
+            self._legs[event].append((holder, asset, amount))
         self._edges: dict[tuple[int, int], list[Any]] = defaultdict(list)
         for edge in network.edges:
             self._edges[edge.source, edge.target].append(edge)
+        self._books = {n for n, node in enumerate(network.nodes) if node.kind == "order_book"}
+        self._exchanges = {n for n, node in enumerate(network.nodes) if node.kind == "exchange"}
+        self._clearer = {
+            e.target: e.source for e in network.edges if e.role == "trades" and e.source in self._exchanges
+        }
+        self._moved: dict[int, set[int]] = defaultdict(set)
+        for event, feed in zip(*(run.tables["prices"][c].tolist() for c in ("event", "market")), strict=True):
+            self._moved[event].add(feed)
+        self._funds = {(e.source, e.target) for e in network.edges if e.role == "funds"}
 
     def actor(self, event: int) -> int:
         """Return the node that acts."""
         node, market, asset = (self.columns[c][event] for c in ("node", "market", "asset"))
-        if self.kind[event] in ("trade", "redemption"):
-            return next((h for h, a in self._payers[event] if a == asset and h != node), node)
-        if self.kind[event] == "liquidation":
-            claims = (holder for holder, _ in self._payers[event] if holder not in (node, market))
+        kind, legs = self.kind[event], self._legs[event]
+        if kind == "trade" and node in self._books:
+            taker, exchange = legs[0][0], self._clearer.get(node, -1)
+            return exchange if (exchange, taker) in self._funds else taker
+        if kind in ("trade", "redemption"):
+            return next((h for h, a, amount in legs if amount < 0 and a == asset and h != node), node)
+        if kind in self.ENGINE and (exchange := self._exchange_behind(event)) >= 0:
+            return exchange
+        if kind == "cancel" and self.columns["node"][self.columns["cause"][event]] != node:
+            return market  # the book drops orders that their owner cannot pay for
+        if kind == "liquidation":
+            claims = (holder for holder, _, amount in legs if amount < 0 and holder not in (node, market))
             return next(claims, node)
+        if kind == "liquidation-fee":
+            return self.columns["node"][self.columns["cause"][event]]  # charged with the trade, at its book
         return node
 
     def parties(self, event: int) -> set[int]:
         """Return the nodes that take part."""
         market = self.columns["market"][event]
-        return {self.columns["node"][event], self.actor(event)} | ({market} if 0 <= market < self.size else set())
+        found = {self.columns["node"][event], self.actor(event)} | ({market} if 0 <= market < self.size else set())
+        moved = self._moved[event] if self.kind[event] == "shock" else set()
+        return found | {feed for feed in moved if feed < self.size}  # a common factor moves several prices at once
 
     def broken(self, event: int) -> str:
         """Return what is wrong with the hop from an event's cause to it; nothing when it is as it must be.
 
         (1) An actor that acts at another node has an edge with it; shocks act anywhere. (2) The actor took part
-        in the cause, or an edge leads to it from a party of the cause, and no less than its latency has passed.
+        in the cause, or an edge leads to it from a party of the cause, and no less than its latency has passed. The
+        first quotes are there from the start. (3) Whoever trades at a book may.
         """
         cause, actor, node = self.columns["cause"][event], self.actor(event), self.columns["node"][event]
+        if self.kind[event] == "trade" and node in self._books and (who := self._strangers(event)):
+            return f"{self._names(who)} trade at {self._name(node)} and have no edge to it, nor an account"
         elsewhere = actor not in (node, self.world) and self.kind[cause] != "shock"
         if elsewhere and not self._acts(event, actor, node):
             return f"{self._name(actor)} has no edge to act at {self._name(node)}"
-        if cause == 0 or actor in (-1, self.world) or actor in self.parties(cause):
+        first = self.kind[event] == "quote" and self.kind[cause] == "start"
+        if cause == 0 or first or actor in (-1, self.world) or actor in self.parties(cause):
             return ""
         passed = self.columns["time_us"][event] - self.columns["time_us"][cause]
         edges = [edge for party in self.parties(cause) for edge in self._edges[party, actor]]
@@ -189,11 +223,42 @@ class Hops:
             return f"{passed} us are less than the latency of {[edge.name for edge in edges]}"
         return ""
 
-    def _acts(self, event: int, actor: int, node: int) -> bool:
-        roles = self.ACTS.get(self.kind[event], set())
+    def _exchange_behind(self, event: int) -> int:
+        """Return the exchange that does something to a client: a mark of its own or its own doing set it off."""
+        cause, node = self.columns["cause"][event], self.columns["node"][event]
+        if self.kind[event] == "cancel" and self.kind[cause] != "mark":
+            return -1
         market = self.columns["market"][event]
+        exchange = market if market in self._exchanges else self._clearer.get(market, -1)
+        found = self._has(exchange, node, {"margin", "funds"})
+        return exchange if found else -1
+
+    def _acts(self, event: int, actor: int, node: int) -> bool:
+        market = self.columns["market"][event]
+        if actor in self._exchanges:
+            return self._has(actor, node, {"margin", "funds", "trades"})
+        if actor in self._books:
+            exchange = self._clearer.get(actor, -1)
+            return node == exchange or bool(self._edges[node, actor]) or self._has(exchange, node, {"margin"})
+        if node in self._books and self._has(self._clearer.get(node, -1), actor, {"margin"}):
+            return True
+        roles = self.ACTS.get(self.kind[event], set())
         ends = [(actor, node), (node, actor), (market, actor)]
         return any(edge.role in roles for pair in ends for edge in self._edges.get(pair, []))
+
+    def _strangers(self, event: int) -> set[int]:
+        """Return who takes part in a trade at a book without an edge to it or an account behind it."""
+        node, cause = self.columns["node"][event], self.columns["cause"][event]
+        exchange = self._clearer.get(node, -1)
+        known = {node, exchange, self.world} | ({self.actor(event)} if self.kind[cause] == "shock" else set())
+        return {
+            holder for holder, _, _ in self._legs[event]
+            if holder not in known and not self._has(exchange, holder, {"margin"})
+            and not self._has(holder, node, {"quotes", "trades", "arbitrage"})
+        }  # fmt: skip
+
+    def _has(self, source: int, target: int, roles: set[str]) -> bool:
+        return any(edge.role in roles for edge in self._edges.get((source, target), []))
 
     def _name(self, node: int) -> str:
         return self.network.names[node] if node >= 0 else "nobody"
