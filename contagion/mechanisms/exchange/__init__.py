@@ -164,6 +164,10 @@ class Exchange:
         """Return a holder's balance of a coin here (negative: a loan), or the contracts of its position."""
         return self.custody.balance(holder, asset)
 
+    def can_deliver(self, holder: int, asset: int, amount: int) -> bool:
+        """Return whether a holder could deliver so much: clients may borrow, others have to have it."""
+        return self.custody.can_deliver(holder, asset, amount)
+
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
         """Return the legs by which a holder's balance of a coin changes by `amount`."""
         if asset not in self.custody.claims:
