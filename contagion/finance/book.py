@@ -15,16 +15,15 @@ an incoming order meets are cancelled, and it walks on.
 3
 >>> book.limit(2, BUY, 101, 7)
 (2, Walk(fills=(Fill(owner=1, price=101, quantity=5),), filled=5, notional=505, last=101, unfilled=0, cancelled=0))
->>> book.best(BUY), book.best(SELL)
-(101, 102)
->>> book.quote(BUY, 20).unfilled
-10
+>>> book.best(BUY), book.best(SELL), book.quote(BUY, 20).unfilled
+(101, 102, 10)
 """
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from copy import copy
-from heapq import merge
+from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from operator import mul, neg
 from typing import NamedTuple
@@ -86,10 +85,6 @@ class Ladder:
     def __init__(self, owner: int, side: int, prices: tuple[int, ...], quantities: tuple[int, ...]) -> None:
         self.owner, self.side, self.prices, self.quantities, self.head = owner, side, prices, quantities, 0
 
-    def behind(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the prices and quantities after the head."""
-        return self.prices[self.head + 1 :], self.quantities[self.head + 1 :]
-
 
 Level = dict[int, tuple[int, int, int]]
 """Quantity, owner and rank of every order and ladder head at one price, by sequence number, oldest first.
@@ -138,7 +133,7 @@ class Book:
         bound = self._bound(side, quantity, limit)
         left, notional, last, cancelled = quantity, 0, 0, 0
         fills: list[Fill] = []
-        for key, _, _, resting, maker in self._queue(-side):
+        for key, resting, maker in self._queue(-side):
             if not left or -key < bound:
                 break
             if maker == owner:
@@ -164,8 +159,8 @@ class Book:
     def cancel_all(self, owner: int) -> Cancelled:
         """Cancel everything of an owner, plain orders and ladders."""
         gone = [self.withdraw(owner, side) for side in (BUY, SELL)]
-        for order in self._plain(owner):
-            gone.append(_cancelled(order.side, (order.price,), (self.cancel(order.id),)))
+        for order_id, side, price, _ in self._plain(owner):
+            gone.append(_cancelled(side, (price,), (self.cancel(order_id),)))
         return Cancelled(*map(sum, zip(*gone, strict=True)))
 
     def place(self, owner: int, side: int, prices: Sequence[int], quantities: Sequence[int]) -> int:
@@ -210,10 +205,9 @@ class Book:
         quantity, notional = sum(quantities), side * sum(map(mul, ranks, quantities))
         for ladder in self._ladders.values():
             if ladder.side == side:
-                behind, sizes = ladder.behind()
-                reach = _reach(side, behind, limit)
-                quantity += sum(sizes[:reach])
-                notional += sum(map(mul, behind[:reach], sizes))
+                behind = slice(ladder.head + 1, _reach(side, ladder.prices, limit))
+                quantity += sum(ladder.quantities[behind])
+                notional += sum(map(mul, ladder.prices[behind], ladder.quantities[behind]))
         return quantity, notional
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
@@ -221,7 +215,9 @@ class Book:
         found = {side * rank: self._quantity(rank) for rank in self._ranks[side]}
         for ladder in self._ladders.values():
             if ladder.side == side:
-                for price, quantity in zip(*ladder.behind(), strict=True):
+                for price, quantity in islice(
+                    zip(ladder.prices, ladder.quantities, strict=True), ladder.head + 1, None
+                ):
                     found[price] = found.get(price, 0) + quantity
         levels = sorted(found.items(), reverse=side == BUY)
         return levels if limit is None else [level for level in levels if side * (level[0] - limit) >= 0]
@@ -232,16 +228,14 @@ class Book:
         if sequence is None:
             return (), ()
         ladder = self._ladders[sequence]
-        prices, quantities = ladder.behind()
-        price = ladder.prices[ladder.head]
-        return (price, *prices), (self._levels[side * price][sequence][0], *quantities)
+        prices, left = ladder.prices[ladder.head :], ladder.quantities[ladder.head + 1 :]
+        return prices, (self._levels[side * prices[0]][sequence][0], *left)
 
     def orders_of(self, owner: int) -> list[Resting]:
         """Return an owner's resting orders, oldest first, then the levels of its ladders."""
-        found = self._plain(owner)
-        for side in (BUY, SELL):
-            found += [Resting(0, side, *level) for level in zip(*self.ladder(owner, side), strict=True)]
-        return found
+        return self._plain(owner) + [
+            Resting(0, side, *level) for side in (BUY, SELL) for level in zip(*self.ladder(owner, side), strict=True)
+        ]
 
     def resting(self, owner: int, side: int) -> int:
         """Return the quantity that an owner has resting on a side."""
@@ -287,14 +281,24 @@ class Book:
                 self._advance(sequence)
         return _new(Walk, (tuple(fills), quantity - left, notional, last, left, cancelled))
 
-    def _queue(self, side: int) -> Iterator[tuple[int, int, int, int, int]]:
-        """Return (minus rank, sequence, level of the ladder, quantity, owner) of all that rests, best first."""
+    def _queue(self, side: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (minus rank, quantity, owner) of all that rests, best first: a ladder's level brings up its next."""
         seen = (
             (-rank, sequence, 0, quantity, owner)
             for rank in reversed(self._ranks[side])
             for sequence, (quantity, owner, _) in self._levels[rank].items()
         )
-        return merge(seen, *[_behind(s, ladder) for s, ladder in self._ladders.items() if ladder.side == side])
+        waiting = list(islice(seen, 1))
+        while waiting:
+            key, sequence, at, quantity, owner = heappop(waiting)
+            yield key, quantity, owner
+            if not at and (following := next(seen, None)):
+                heappush(waiting, following)
+            ladder = self._ladders.get(sequence)
+            if ladder is not None:
+                at = max(at, ladder.head) + 1
+                if at < len(ladder.prices):
+                    heappush(waiting, (-side * ladder.prices[at], sequence, at, ladder.quantities[at], owner))
 
     def _plain(self, owner: int) -> list[Resting]:
         """Return an owner's plain orders, looking through all of them."""
@@ -381,12 +385,6 @@ class Book:
             raise ValueError(
                 f"{quantities} is not positive, or off the lot {self.lot}, or {prices} the tick {self.tick}"
             )
-
-
-def _behind(sequence: int, ladder: Ladder) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield what `Book._queue` says of a ladder's levels after its head."""
-    for at in range(ladder.head + 1, len(ladder.prices)):
-        yield -ladder.side * ladder.prices[at], sequence, at, ladder.quantities[at], ladder.owner
 
 
 def _cancelled(side: int, prices: Sequence[int], quantities: Sequence[int]) -> Cancelled:
