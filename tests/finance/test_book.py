@@ -58,7 +58,8 @@ def do(book: Any, operation: Operation) -> Any:
 def state(book: Any, owner: int, side: int, limit: int) -> Any:
     """What a book says of itself: its levels, all that would trade on a side, in order, and one owner's orders."""
     return (
-        [(book.best(s), book.levels(s), book.depth(s, limit)) for s in (BUY, SELL)],
+        [(book.best(s), book.levels(s)) for s in (BUY, SELL)],
+        book.depth(side, limit),
         book.quote(-side, EVERYTHING).fills,
         book.orders_of(owner),
     )
