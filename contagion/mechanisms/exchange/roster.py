@@ -81,7 +81,7 @@ class Roster:
     def join_crowd(self, holder: int, book: AccountBook) -> None:
         """Give every member of a crowd an account; its columns become rows of the ledger."""
         self.custody.clients.add(holder)
-        self.crowds[holder] = book
+        self.crowds[holder], self.named = book, [name for name in self.named if name != holder]
         ledger = self.sim.ledger
         ledger.add_column(holder, self.custody.cash, book.column(0, "cash"))
         for number, (asset, cost) in enumerate(self._ledger_rows):
