@@ -36,6 +36,7 @@ class Custody:
         self.cash = self.claims[settlement]
         self.contracts: dict[int, int] = {}
         self.funded: dict[int, int] = {}
+        self._due: dict[int, int] = {}
         self._sizes: dict[int, tuple[int, int]] = {}
         self.clients: set[int] = {node}
         self.halts: list[tuple[int, int]] = []
@@ -96,11 +97,12 @@ class Custody:
     def fund(self, contract: int, amount: int) -> int:
         """Let longs pay `amount` (10^-9 of the settlement) a contract to shorts; return what could be counted.
 
-        That is a multiple of the step that costs a lot whole units of cash, rounded down.
+        That is a multiple of the step that costs a lot whole units of cash; the rest is due with the next payment.
         """
         lot, scale = self._sizes[contract]
-        step = scale // gcd(scale, lot)
-        paid = amount // step * step
+        step, due = scale // gcd(scale, lot), self._due.get(contract, 0) + amount
+        paid = (due // step if due >= 0 else -(-due // step)) * step
+        self._due[contract] = due - paid
         self.funded[contract] += paid
         return paid
 
