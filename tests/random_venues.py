@@ -40,6 +40,11 @@ class Venues(Draft):
     def quick(self, most_s: float = 2) -> str:
         return self.duration(most_s)
 
+    def lots(self, book: str, value: float) -> str:
+        """Return a number of tokens in whole lots of a book as text; "0" where a lot is worth more."""
+        lot = Decimal(self.nodes[book]["lot"])
+        return f"{Decimal(self.amount(self.nodes[book]['asset'], value)) // lot * lot:f}"
+
     def amount(self, asset: str, value: float) -> str:
         """Return a number of tokens as text, for what floats cannot say."""
         digits = self.nodes[asset]["decimals"]
@@ -165,7 +170,7 @@ def _add_coins(draft: Venues) -> None:
     for number in range(draft.rng.randint(1, 4)):
         price = max(float(f"{10 ** draft.rng.uniform(*span):.4g}"), 1e-9)
         price = float(f"{price:.9f}")
-        fits = [d for d in (0, 2, 6, 8, 9, 12) if price / 10**d < 1 and 1e9 / price * 10**d < 1e17]
+        fits = [d for d in (0, 2, 6, 8, 9, 12) if price / 10**d < 1 and 1e9 / price * 10**d < 1e16]
         name = draft.node(
             f"coin{number}", "asset", decimals=draft.rng.choice(fits or [0]), price=Decimal(f"{price:.9f}")
         )
@@ -344,7 +349,9 @@ def _add_account(draft: Venues, name: str, exchange: str) -> None:
         if draft.chance(0.6):
             size = worth * draft.between(0.1, 3)
             side = draft.rng.choice(["", "-"])
-            positions[book] = {"quantity": side + draft.amount(coin, size)}
+            if not Decimal(quantity := draft.lots(book, size)):
+                continue
+            positions[book] = {"quantity": side + quantity}
             cash += size * draft.between(0.15, 0.6)
             if draft.chance(0.3):
                 positions[book]["entry"] = f"{draft.prices[coin] * draft.between(0.97, 1.03):.12f}"
