@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Exposure, weighted_generation
-from contagion.ledger import Asset, Ledger, Leg
+from contagion.ledger import Asset, Ledger, Leg, total
 from contagion.log import FAILURES, SHOCK, EventLog, Failure
 from contagion.network import Network
 from contagion.ports import FEEDS, Clock, Feed, Inbox, Link, Mechanism, Port, PriceSource, Process, T
@@ -62,6 +62,7 @@ class Simulation:
         self.feeds: dict[tuple[int, int], Feed] = {}
         self.underlying: dict[int, int] = {}
         self.introduced: dict[int, NDArray[np.bool_]] = {}
+        self.openings: dict[int, Callable[[int, Integers], list[Any]]] = {}
         self.highest = 0.0
         if shuffle_ties:
             self.env._eid = _shuffled(self.rng("ties"))  # type: ignore[assignment]
@@ -240,22 +241,26 @@ class Simulation:
         rows: list[Leg] = []
         for leg in legs:
             if len(leg) == 4 and leg[0] in self.introduced:
-                known = self.introduced[leg[0]]
-                members = np.unique(leg[3])
+                known, members = self.introduced[leg[0]], np.atleast_1d(leg[3])
                 new = members[~known[members]]
                 if len(new):
+                    new = np.unique(new)
                     known[new] = True
                     rows += self._opening_rows(leg[0], new)
         return rows
 
     def _opening_rows(self, holder: int, members: Integers) -> list[Leg]:
+        openings = self.openings.get(holder)
+        if openings is None:
+            columns = [(asset, column) for (owner, asset), column in self.ledger.members.items() if owner == holder]
+            had = [(holder, asset, np.asarray(column.read(members)), members) for asset, column in columns]
+        else:
+            had = openings(holder, members)
         rows: list[Leg] = []
-        for (owner, asset), column in self.ledger.members.items():
-            if owner == holder:
-                had = np.asarray(column.read(members))
-                some = np.flatnonzero(had)
-                if len(some):
-                    rows += [(holder, asset, -int(had[some].sum())), (holder, asset, had[some], members[some])]
+        for _, asset, amounts, who in had:
+            some = np.flatnonzero(amounts)
+            if len(some):
+                rows += [(holder, asset, -total(amounts[some])), (holder, asset, amounts[some], who[some])]
         return rows
 
     def _failure(

@@ -281,8 +281,10 @@ def _sum(values: Integers) -> int:
 def _scaled(values: Integers, numerator: int, denominator: int) -> Integers:
     """Return floor(values * numerator / denominator); values, numerator <= denominator <= 2**62.
 
-    Products of 124 bits, by long division in two digits of 31 bits.
+    Products of 124 bits, by long division in two digits of 31 bits; at once where 63 bits hold them.
     """
+    if numerator * int(values.max(initial=0)) < 2 * SUPPLY_LIMIT:
+        return values * numerator // denominator
     high, rest = _divided(values, numerator >> _HALF, denominator)
     middle, left = _divided(rest, 1 << _HALF, denominator)
     low, right = _divided(values, numerator & _LOW, denominator)

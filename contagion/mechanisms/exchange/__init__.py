@@ -206,6 +206,7 @@ class Exchange:
         """Post what a crowd brings to time 0, and keep its members' accounts."""
         self.roster.join_crowd(holder, book)
         self.sim.introduced[holder] = np.zeros(len(book), np.bool_)
+        self.sim.openings[holder] = self.roster.openings
         columns = self.sim.ledger.members
         for asset, claim in self.custody.claims.items():
             if (holder, claim) in columns and (total := columns[holder, claim].total()):

@@ -138,7 +138,7 @@ class Backstop:
         """Log one auto-deleveraging an account; return the last holder's first event."""
         values, first = self.sim.currency_values(amounts, self.custody.settlement), cause
         prices = np.broadcast_to(price, len(winners))
-        for holder, rows in winners.groups():
+        for holder, rows in winners.groups:
             causes, depths = np.full(len(rows), cause), np.full(len(rows), depth)
             first = self.sim.record_members(
                 "auto-deleveraging", holder, winners.member[rows], causes, depths, np.zeros(len(rows)),

@@ -159,7 +159,7 @@ class Engine:
         sim, unit = self.sim, self.roster.unit(line.asset)
         events = np.zeros(len(part), np.int64)
         values = sim.currency_values(np.rint(size * unit).astype(np.int64), self.custody.settlement)
-        for holder, rows in part.groups():
+        for holder, rows in part.groups:
             first = sim.record_members(
                 "liquidation", holder, part.member[rows], part.cause[rows], part.weighted[rows], part.exogenous[rows],
                 channel=Channel.MARGIN_LIQUIDATION, asset=line.asset, market=line.book.node,

@@ -7,12 +7,14 @@ crowds keep a liquidation index and are asked for those in breach alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts import AccountBook, LiquidationIndex, Rules
+from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, SLOTS, slot_ids
 from contagion.finance.margin import margin_value
 from contagion.ledger import Leg
 from contagion.mechanisms.exchange.custody import Custody
@@ -43,10 +45,13 @@ class Cohort:
         """Return some of the accounts, by a mask or by numbers."""
         return Cohort(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
-    def groups(self) -> Iterator[tuple[int, Any]]:
+    @cached_property
+    def groups(self) -> list[tuple[int, Any]]:
         """Return (holder, rows) for every holder, by holder."""
-        for holder in np.unique(self.holder).tolist():
-            yield holder, np.flatnonzero(self.holder == holder)
+        holders = np.flatnonzero(np.bincount(self.holder)).tolist() if len(self) else []
+        if len(holders) == 1:
+            return [(holders[0], np.arange(len(self)))]
+        return [(holder, np.flatnonzero(self.holder == holder)) for holder in holders]
 
 
 class Roster:
@@ -166,29 +171,67 @@ class Roster:
         blank = Cohort(holder, member, np.zeros(count), np.zeros(count, np.int64), np.ones(count), np.ones(count))
         if not count:
             return blank
-        equity = self.cash(blank).astype(np.float64)
-        worst, loss = np.zeros(count), np.zeros((3, count))
-        cause = np.full(count, max((line.event for line in self.lines), default=0), np.int64)
-        cause = np.maximum(cause, self.news)
-        for number, line in enumerate(self.lines):
-            q, v = self.positions(blank, line.asset)
-            if not q.any():
-                continue
-            size = q.astype(np.float64) * self._factors[number]
-            equity += v + size * float(line.feed.mark.price)
-            move = size * float(line.delta)
-            cause = np.where((move < worst) & (line.event > 0), line.event, cause)
-            worst = np.minimum(worst, move)
-            now, opened = line.feed.mark, line.feed.opened
-            loss += size * np.array(
-                [[now.price - opened.price], [now.generations - opened.generations], [now.exogenous - opened.exogenous]]
-            )
+        equity, worst, loss = np.zeros(count), np.zeros(count), np.zeros((3, count))
+        cause = np.full(count, max(max((line.event for line in self.lines), default=0), self.news), np.int64)
+        facts = self._facts_by_line()
+        for name, rows in blank.groups:
+            cash, slots = self._slots(name, member[rows])
+            equity[rows] = cash
+            for number, quantity, cost in slots:
+                price, delta, event, *moved = facts[:, number]
+                equity[rows] += cost + quantity * price
+                move = quantity * delta
+                worse = (move < worst[rows]) & (event > 0)
+                cause[rows] = np.where(worse, event.astype(np.int64), cause[rows])
+                worst[rows] = np.minimum(worst[rows], move)
+                loss[:, rows] += quantity * np.array(moved)
         adverse = loss[0] < 0
         safe = np.where(adverse, loss[0], -1.0)
         mean = np.clip(loss[1] / safe, 0.0, self.sim.highest)
         weighted = np.where(adverse, 1.0 + mean, 1.0)
         exogenous = np.where(adverse, np.clip(loss[2] / safe, 0.0, 1.0), 1.0)
         return Cohort(holder, member, equity, cause, weighted, exogenous)
+
+    def _facts_by_line(self) -> Floats:
+        """Return (mark, its last move, the event of that, what moved it since the opening: P, G, X) by line.
+
+        All but the event for one base unit, in base units of the settlement; one line more for empty slots.
+        """
+        table = np.zeros((6, EMPTY + 1))
+        for number, line in enumerate(self.lines):
+            now, opened = line.feed.mark, line.feed.opened
+            table[:, number] = (
+                now.price, line.delta, line.event, now.price - opened.price, now.generations - opened.generations,
+                now.exogenous - opened.exogenous,
+            )  # fmt: skip
+        table[np.ix_((0, 1, 3, 4, 5), range(len(self.lines)))] *= self._factors
+        return table
+
+    def _slots(self, holder: int, members: Integers) -> tuple[Any, list[tuple[Any, Any, Any]]]:
+        """Return (cash, [(line numbers, quantities, costs)]) of a crowd's members, or of a named account."""
+        if holder in self.crowds:
+            block = self.crowds[holder].read(members)
+            return block[:, CASH], [
+                (slot_ids(block, slot), block[:, QUANTITY + slot], block[:, COST + slot]) for slot in range(SLOTS)
+            ]
+        row = self.sim.ledger.balances[holder]
+        return row[self.custody.cash], [
+            (np.array([number]), np.array([row[asset]]), np.array([row[cost] if cost >= 0 else 0]))
+            for number, (asset, cost) in enumerate(self._ledger_rows)
+            if row[asset]
+        ]
+
+    def openings(self, holder: int, members: Integers) -> list[Leg]:
+        """Return what members of a crowd have, as the journal says it when they step out: (holder, asset, ...)."""
+        cash, slots = self._slots(holder, members)
+        found = [(self.custody.cash, cash, members)]
+        for ids, quantity, cost in slots:
+            for number in np.flatnonzero(np.bincount(ids)[:EMPTY]).tolist():
+                here, (asset, cost_asset) = ids == number, self._ledger_rows[number]
+                found.append((asset, quantity[here], members[here]))
+                if cost_asset >= 0:
+                    found.append((cost_asset, cost[here], members[here]))
+        return [(holder, asset, amounts[amounts != 0], who[amounts != 0]) for asset, amounts, who in found]
 
     def cash(self, cohort: Cohort) -> Integers:
         """Return the balance in the settlement of each account."""
@@ -218,7 +261,7 @@ class Roster:
     def equities(self, cohort: Cohort, prices: Floats) -> Floats:
         """Return the equity of each account without haircuts."""
         equity = np.zeros(len(cohort))
-        for holder, rows in cohort.groups():
+        for holder, rows in cohort.groups:
             if holder in self.crowds:
                 equity[rows] = self.crowds[holder].equities(prices, cohort.member[rows])
             else:
@@ -240,7 +283,7 @@ class Roster:
     def _read(self, cohort: Cohort, asset: int) -> Integers:
         values = np.zeros(len(cohort), np.int64)
         ledger = self.sim.ledger
-        for holder, rows in cohort.groups():
+        for holder, rows in cohort.groups:
             if holder in self.crowds:
                 values[rows] = ledger.members[holder, asset].read(cohort.member[rows])
             else:
@@ -252,7 +295,7 @@ class Roster:
     def legs(self, cohort: Cohort, asset: int, amounts: Integers) -> list[Leg]:
         """Return the legs by which each account's balance of a ledger asset changes."""
         legs: list[Leg] = []
-        for holder, rows in cohort.groups():
+        for holder, rows in cohort.groups:
             moved = rows[amounts[rows] != 0]
             if holder in self.crowds and len(moved):
                 legs.append((holder, asset, amounts[moved], cohort.member[moved]))
