@@ -152,10 +152,16 @@ def liquidate(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
     return new, sold
 
 
-def play(market: Market, contestant: Callable[[AccountBook, Floats], Callable[[Floats], Integers]], events: int,
-         after: Callable[[int, Integers, Integers, Integers], None] | None = None) -> Outcome:  # fmt: skip
+def play(
+    market: Market,
+    contestant: Callable[[AccountBook, Floats], Callable[[Floats], Integers]],
+    events: int,
+    after: Callable[[int, Integers, Integers, Integers], None] | None = None,
+    *,
+    copy: bool = True,
+) -> Outcome:
     """Play the path with one way to find breaches; `after` hears of (event, members, rows before, rows after)."""
-    book = AccountBook(market.rows.copy(), market.rules)
+    book = AccountBook(market.rows.copy() if copy else market.rows, market.rules)
     prices, finding, finds, liquidations = market.prices.copy(), 0.0, 0, 0
     digest = hashlib.sha256()
     find = contestant(book, prices)

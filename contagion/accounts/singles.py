@@ -46,25 +46,23 @@ class Singles:
 
     def crossed(self, padded: Floats) -> Members | None:
         """Return, and forget, the members whose trigger the prices have reached; None for nobody."""
-        reached = (padded <= self._low) | (padded >= self._high)
-        if not reached.any():
+        below, above = padded <= self._low, padded >= self._high
+        if not (below.any() or above.any()):
             return None
-        members = []
-        for asset in np.flatnonzero(reached).tolist():
-            for side, table in (("falls", self._falls), ("rises", self._rises)):
-                if asset in table:
-                    members.append(self._take(asset, side == "falls", table, float(padded[asset])))
-        return np.concatenate(members)
+        falls = [self._take(asset, padded, True) for asset in np.flatnonzero(below).tolist()]
+        return np.concatenate(falls + [self._take(asset, padded, False) for asset in np.flatnonzero(above).tolist()])
 
-    def _take(self, asset: int, falling: bool, table: dict[int, tuple[Prices, Members]], price: float) -> Members:
-        prices, members = table[asset]
+    def _take(self, asset: int, padded: Floats, falling: bool) -> Members:
+        price = np.float32(padded[asset])
         if falling:
-            at = int(np.searchsorted(prices, np.nextafter(np.float32(price), np.float32(0)), side="left"))
-            table[asset], found = (prices[:at], members[:at]), members[at:]
+            prices, members = self._falls[asset]
+            at = int(prices.searchsorted(np.nextafter(price, np.float32(0))))
+            self._falls[asset], found = (prices[:at], members[:at]), members[at:]
             self._low[asset] = prices[at - 1] if at else -1.0
         else:
-            at = int(np.searchsorted(prices, np.nextafter(np.float32(price), np.float32(np.inf)), side="right"))
-            table[asset], found = (prices[at:], members[at:]), members[:at]
+            prices, members = self._rises[asset]
+            at = int(prices.searchsorted(np.nextafter(price, np.float32(np.inf)), side="right"))
+            self._rises[asset], found = (prices[at:], members[at:]), members[:at]
             self._high[asset] = prices[at] if at < len(prices) else np.inf
         return found
 
