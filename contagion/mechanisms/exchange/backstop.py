@@ -1,8 +1,8 @@
 """Who pays when an account cannot: the insurance fund, then the winners, then nobody.
 
 Positions that no book would take are passed on at the price at which their owner has nothing left. Longs first,
-then shorts: the fund takes those that cost it least, as long as it is worth something at the mark afterwards;
-the rest is closed against the opposite positions with the highest rank (auto-deleveraging), at that price, so
+then shorts: the fund takes those that cost it least, as long as it is worth something at the mark afterwards
+and its pool for that contract lasts; the rest is closed against the opposite positions with the highest rank (auto-deleveraging), at that price, so
 that the book is not touched; opposite positions with a loss are not asked. What then remains is a loss that
 nobody has covered, and the exchange stands for it with its own balance sheet. Without a fund, the winners come
 first. What fund and exchange hold is worked off through the book while the mark comes its way.
@@ -39,7 +39,9 @@ class Backstop:
         self.node, self.fund = custody.node, None
         self._ranking = terms.deleveraging.ranking
         self._haircut = terms.deleveraging.settlement == "haircut"
-        self._unwind = to_ppm(terms.unwind)
+        self._unwind, self._pool = to_ppm(terms.unwind), to_ppm(terms.pool)
+        self._stake: float | None = None
+        self._lost: dict[int, int] = {}
         self._cause = self._advanced = 0
 
     fund: int | None
@@ -60,7 +62,7 @@ class Backstop:
         loss = np.where(quantity > 0, money - worth, worth - money)
         order = np.argsort(loss / worth, kind="stable")
         taken = np.zeros(len(part), np.bool_)
-        taken[order] = np.maximum.accumulate(np.cumsum(loss[order])) <= self._room()
+        taken[order] = np.maximum.accumulate(np.cumsum(loss[order])) <= min(self._room(), self._pool_left(line))
         for chosen, action in ((taken, self._insure), (~taken, self._deleverage)):
             if chosen.any():
                 action(part.take(chosen), line, quantity[chosen], money[chosen], events[chosen])
@@ -71,14 +73,23 @@ class Backstop:
             return np.inf
         return -np.inf if self.fund is None else max(self.roster.worth(self.fund, self.roster.prices()), 0.0)
 
+    def _pool_left(self, line: Line) -> float:
+        """Return what of the fund's stake in one contract is left; all of it where it is one pool for all."""
+        if self._pool >= PPM or self.fund is None:
+            return np.inf
+        if self._stake is None:
+            self._stake = self.roster.worth(self.fund, self.roster.prices()) * self._pool / PPM
+        return self._stake - self._lost.get(line.asset, 0)
+
     def _insure(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
-        self._assume(self.keeper, "insurance", Channel.INSURANCE, part, line, quantity, money, events)
+        loss = self._assume(self.keeper, "insurance", Channel.INSURANCE, part, line, quantity, money, events)
+        self._lost[line.asset] = self._lost.get(line.asset, 0) + loss
 
     def _assume(
         self, payer: int, kind: str, channel: Channel, part: Cohort, line: Line, quantity: Integers, money: Integers,
         events: Integers,
-    ) -> None:  # fmt: skip
-        """Close positions of one side against the fund or the exchange; the event says what it loses at the mark."""
+    ) -> int:  # fmt: skip
+        """Close positions of one side against the fund or the exchange; return what it loses at the mark."""
         side, total, paid = int(np.sign(quantity[0])), int(quantity.sum()), int(money.sum())
         legs = self._closing(part, line, -quantity, -side * money)
         legs += self.custody.position(payer, line.asset, total, side * paid)
@@ -89,6 +100,7 @@ class Backstop:
             value=self._value(loss),
         )  # fmt: skip
         self._advanced += loss if self._haircut and self.fund is None else 0
+        return loss
 
     def _deleverage(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
         """Close positions against the winners on the other side, by rank; what they cannot take stays uncovered."""

@@ -72,7 +72,12 @@ class Deleveraging(Params):
 
 
 class ExchangeTerms(Params):
-    """An exchange. Times are simulated; `trigger` multiplies maintenance, `call_at` too (a margin call)."""
+    """An exchange. `trigger` multiplies maintenance, and so does `call_at`, for a margin call.
+
+    slice : of a position above `slice_above`, what is closed in one interval; unwind : of the depth in a book's band,
+    what the fund works off in one interval; pool : what the fund may lose on one contract, as a share of its start;
+    keep : how many times maintenance a withdrawal must leave.
+    """
 
     settlement: AssetName
     assets: dict[AssetName, CoinTerms] = {}
@@ -85,6 +90,7 @@ class ExchangeTerms(Params):
     slice_above: Amount = Decimal(100_000)
     liquidation_fee: Share = Decimal(0)
     unwind: Share = Decimal("0.02")
+    pool: Share = Decimal(1)
     deleveraging: Deleveraging = Deleveraging()
     funding_interval: Duration = 28_800_000_000
     interest_interval: Duration = 3_600_000_000
