@@ -21,7 +21,7 @@ KEEPS = frozenset({"insurance", "liquidation-fee", "deleveraging"})
 """The same where the exchange itself, for want of a fund, takes over what is left and is paid for it."""
 
 SELDOM = 20
-"""Of the looks that find nobody, every so many are checked against all margins."""
+"""Of the looks that find the same as the last, every so many are checked against all margins."""
 
 
 class VenueWatch:
@@ -34,7 +34,7 @@ class VenueWatch:
         self.exchanges: list[Any] = of("exchange")
         self.books: list[Any] = of("order_book")
         self.makers: list[Any] = of("market_maker")
-        self._looks = 0
+        self._looks, self._last = 0, set[tuple[int, int]]()
         self._breached: set[tuple[int, int, int]] = set()
         for exchange in self.exchanges:
             self._watch_breaches(exchange)
@@ -84,8 +84,9 @@ class VenueWatch:
             cohort = found()
             named = list(zip(cohort.holder.tolist(), cohort.member.tolist(), strict=True))
             self._looks += 1
-            if named or self._looks % SELDOM == 0:
+            if set(named) != self._last or self._looks % SELDOM == 0:
                 self._compare(exchange, set(named))
+            self._last = set(named)
             self._breached |= {(self.sim.env.now, *who) for who in named}
             return cohort
 
