@@ -177,11 +177,10 @@ class Backstop:
 
         Coins that cannot be sold, for want of a market or of a whole lot, go to the payer first, at the mark.
         """
-        self._take_leftovers(cohort)
-        owed = np.maximum(-self.roster.cash(cohort), 0)
-        for line in self.roster.lines:
-            held, _ = self.roster.positions(cohort, line.asset)
-            owed = np.where(held != 0, 0, owed)
+        cash, held = self.roster.cash(cohort), self.roster.quantities(cohort)
+        if self._take_leftovers(cohort, held, cash < 0):
+            cash = self.roster.cash(cohort)
+        owed = np.where(held.any(axis=0), 0, np.maximum(-cash, 0))
         rows = np.flatnonzero(owed)
         covered = np.cumsum(owed[rows]) <= self._room()
         for chosen, payer, kind, channel in (
@@ -199,18 +198,21 @@ class Backstop:
         )  # fmt: skip
         self._advanced += total if self._haircut and self.fund is None else 0
 
-    def _take_leftovers(self, cohort: Cohort) -> None:
-        """Take coins, or debts of coins, that no order can reach off accounts that owe, at the mark."""
-        for line in self.roster.lines:
+    def _take_leftovers(self, cohort: Cohort, held: Integers, owing: NDArray[np.bool_]) -> bool:
+        """Take coins, or debts of coins, that no order can reach off accounts that owe, at the mark.
+
+        held : what they have by line, kept up to date; return whether anything was taken.
+        """
+        taken = False
+        for number, line in enumerate(self.roster.lines):
             if line.asset in self.custody.contracts:
                 continue
-            held, _ = self.roster.positions(cohort, line.asset)
-            smallest = line.book.lot if line.book is not None else np.inf
-            short = (held < 0) & (line.book is None)
-            rows = np.flatnonzero(short | (held > 0) & (held < smallest) & (self.roster.cash(cohort) < 0))
+            own, smallest = held[number], line.book.lot if line.book is not None else np.inf
+            short = (own < 0) & (line.book is None)
+            rows = np.flatnonzero(short | (own > 0) & (own < smallest) & owing)
             if not len(rows):
                 continue
-            part, moved, keeper, custody = cohort.take(rows), held[rows], self.keeper, self.custody
+            part, moved, keeper, custody = cohort.take(rows), own[rows], self.keeper, self.custody
             money = np.rint(moved * self.roster.unit(line.asset)).astype(np.int64)
             legs = self.roster.legs(part, custody.claims[line.asset], -moved)
             legs += [(keeper, custody.claims[line.asset], int(moved.sum()))]
@@ -219,6 +221,8 @@ class Backstop:
                 "insurance", keeper, *legs, cause=_largest(moved, part.cause), channel=Channel.INSURANCE,
                 asset=line.asset, market=self.node, quantity=int(moved.sum()), price=line.feed.mark.price,
             )  # fmt: skip
+            own[rows], taken = 0, True
+        return taken
 
     def after(self, calm: bool, contracts: list[Line]) -> bool:
         """Do what follows an interval; return whether nothing is left to do before a mark moves again.

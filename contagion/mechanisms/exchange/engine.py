@@ -61,10 +61,11 @@ class Engine:
         cohort = self.roster.breaches()
         if len(cohort):
             self._cancel_orders(cohort)
+            held = self.roster.quantities(cohort)
             for line in self._contracts:
-                cohort = self._close(cohort, line)
-            self._repay_coins(cohort)
-            self._raise_cash(cohort)
+                cohort = self._close(cohort, held[self.roster.numbers[line.asset]], line)
+            self._repay_coins(cohort, held)
+            self._raise_cash(cohort, held)
             self.backstop.settle(cohort)
         quiet = self.backstop.after(len(cohort) == 0, self._contracts)
         return len(cohort) > 0 or not quiet
@@ -95,9 +96,8 @@ class Engine:
 
     # --------------------------------------------------------------------------------- 4, 5: contracts
 
-    def _close(self, cohort: Cohort, line: Line) -> Cohort:
+    def _close(self, cohort: Cohort, held: Integers, line: Line) -> Cohort:
         """Close the cohort's positions in one contract; return the cohort with the equity that is left."""
-        held, _ = self.roster.positions(cohort, line.asset)
         rows = np.flatnonzero(self._can_close(held, line.book))
         if not len(rows):
             return cohort
@@ -247,25 +247,25 @@ class Engine:
 
     # ------------------------------------------------------------------------------------- coins
 
-    def _repay_coins(self, cohort: Cohort) -> None:
+    def _repay_coins(self, cohort: Cohort, held: Integers) -> None:
         """Buy back borrowed coins, in whole lots, in the order in which coins are sold."""
         for line in self._coins:
-            owed = np.maximum(-self.roster.positions(cohort, line.asset)[0], 0)
-            rows = np.flatnonzero(owed)
+            owed = -held[self.roster.numbers[line.asset]]
+            rows = np.flatnonzero(owed > 0)
             if len(rows) and line.book is not None:
                 lots = -(-owed[rows] // line.book.lot)
                 self._trade(cohort.take(rows), BUY, lots * line.book.lot, line)
 
-    def _raise_cash(self, cohort: Cohort) -> None:
+    def _raise_cash(self, cohort: Cohort, held: Integers) -> None:
         """Sell coins of the accounts that owe cash, in the stated order, without a limit."""
+        missing = -self.roster.cash(cohort)
         for line in self._coins:
-            missing = np.maximum(-self.roster.cash(cohort), 0)
-            if not missing.any():
-                return
-            held, _ = self.roster.positions(cohort, line.asset)
-            rows = np.flatnonzero((held > 0) & (missing > 0))
+            own = held[self.roster.numbers[line.asset]]
+            rows = np.flatnonzero((own > 0) & (missing > 0))
             if len(rows) and line.book is not None:
-                self._sell(cohort.take(rows), held[rows], missing[rows], line)
+                part = cohort.take(rows)
+                self._sell(part, own[rows], missing[rows], line)
+                missing[rows] = -self.roster.cash(part)
 
     def _sell(self, part: Cohort, held: Integers, missing: Integers, line: Line) -> None:
         """Sell as much of a coin as covers what is missing at the depth that is there, or all of it."""

@@ -243,6 +243,14 @@ class Roster:
         quantity = self._read(cohort, row)
         return quantity, self._read(cohort, cost) if cost >= 0 else np.zeros_like(quantity)
 
+    def quantities(self, cohort: Cohort) -> Integers:
+        """Return what each account has of every line, shape (lines, accounts), from one look at each account."""
+        table = np.zeros((len(self.lines) + 1, len(cohort)), np.int64)  # the last row is for empty slots
+        for holder, rows in cohort.groups:
+            for number, quantity, _ in self._slots(holder, cohort.member[rows])[1]:
+                table[np.minimum(number, len(self.lines)), rows] = quantity
+        return table[:-1]
+
     def opponents(self, contract: int, side: int) -> tuple[Cohort, Integers, Integers]:
         """Return the accounts with a position on a side, and (quantity, cost) of each; fund and exchange left out."""
         number, balances = self.numbers[contract], self.sim.ledger.balances
