@@ -177,8 +177,9 @@ class Hops:
         node, market, asset = (self.columns[c][event] for c in ("node", "market", "asset"))
         kind, legs = self.kind[event], self._legs[event]
         if kind == "trade" and node in self._books:
-            taker, exchange = legs[0][0], self._clearer.get(node, -1)
-            return exchange if (exchange, taker) in self._funds else taker
+            taker, exchange, cause = legs[0][0], self._clearer.get(node, -1), self.columns["cause"][event]
+            engine = self.kind[cause] == "liquidation" and self._exchange_behind(cause) >= 0
+            return exchange if engine or (exchange, taker) in self._funds else taker
         if kind in ("trade", "redemption"):
             return next((h for h, a, amount in legs if amount < 0 and a == asset and h != node), node)
         if kind in self.ENGINE and (exchange := self._exchange_behind(event)) >= 0:
@@ -204,7 +205,8 @@ class Hops:
 
         (1) An actor that acts at another node has an edge with it; shocks act anywhere. (2) The actor took part
         in the cause, or an edge leads to it from a party of the cause, and no less than its latency has passed. The
-        first quotes are there from the start. (3) Whoever trades at a book may.
+        first quotes are there from the start, and so may be a reason to withdraw them. (3) Whoever trades at a book
+        may.
         """
         cause, actor, node = self.columns["cause"][event], self.actor(event), self.columns["node"][event]
         if self.kind[event] == "trade" and node in self._books and (who := self._strangers(event)):
@@ -212,7 +214,7 @@ class Hops:
         elsewhere = actor not in (node, self.world) and self.kind[cause] != "shock"
         if elsewhere and not self._acts(event, actor, node):
             return f"{self._name(actor)} has no edge to act at {self._name(node)}"
-        first = self.kind[event] == "quote" and self.kind[cause] == "start"
+        first = self.kind[event] in ("quote", "maker-withdrawal") and self.kind[cause] == "start"
         if cause == 0 or first or actor in (-1, self.world) or actor in self.parties(cause):
             return ""
         passed = self.columns["time_us"][event] - self.columns["time_us"][cause]

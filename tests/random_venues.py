@@ -244,7 +244,8 @@ def _add_exchange(draft: Venues, name: str) -> None:
             _add_holders(draft, f"{name}-{coin}-holders", name, coin)
     if draft.chance(0.6):
         _add_fund(draft, f"{name}-fund", name)
-    deposits = {coin: draft.amount(coin, 30 * WEALTH) for coin in ["usd", *coins]}
+    most = {coin: draft.prices[coin] * 1e17 / 10 ** draft.nodes[coin]["decimals"] for coin in ["usd", *coins]}
+    deposits = {coin: draft.amount(coin, min(30 * WEALTH, worth)) for coin, worth in most.items()}
     draft.node(f"{name}-depositor", "account")
     draft.edge("margin", name, f"{name}-depositor", balances=deposits)
 
