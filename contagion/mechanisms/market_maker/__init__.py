@@ -220,7 +220,7 @@ class MarketMaker:
                     return
                 self._away_until = None
             elif limit or called:
-                self._withdraw(called or self._stressed)
+                self._withdraw(called or self._stressed or sim.opening)
                 return
         self._age = 0
         for quoted in self._quoted:
