@@ -27,7 +27,7 @@ from contagion.log import CLOCK, Channel
 from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.engine import Engine
 from contagion.mechanisms.exchange.marks import Line, MarkVector, weighted
-from contagion.mechanisms.exchange.roster import Roster
+from contagion.mechanisms.exchange.roster import Roster, blank_cohort
 from contagion.mechanisms.exchange.sales import trade_coins
 from contagion.mechanisms.exchange.terms import CoinTerms, ContractTerms, ExchangeTerms, Marked
 from contagion.ports import Feed, Mechanism, Message, Process, Signal
@@ -241,7 +241,7 @@ class Exchange:
     ) -> int:
         """Sell coins of a crowd's members as one order at what rests; return the trade's event."""
         line = self.roster.lines[self.roster.numbers[asset]]
-        part = self.roster.cohort(np.full(len(members), holder), members, self.roster.prices())
+        part = blank_cohort(np.full(len(members), holder), members)
         event = self.sim.record(
             "sale", holder, cause=cause, asset=asset, market=line.book.node, quantity=int(size.sum()), channel=channel
         )

@@ -54,6 +54,12 @@ class Cohort:
         return [(holder, np.flatnonzero(self.holder == holder)) for holder in holders]
 
 
+def blank_cohort(holder: Integers, member: Integers) -> Cohort:
+    """Return accounts of which nothing more needs to be known."""
+    zeros = np.zeros(len(holder))
+    return Cohort(holder, member, zeros, np.zeros(len(holder), np.int64), zeros, zeros)
+
+
 class Roster:
     """The accounts of one exchange; `lines` are its coins (but the settlement) and contracts, in one order."""
 
@@ -167,8 +173,7 @@ class Roster:
 
     def cohort(self, holder: Integers, member: Integers, prices: Floats) -> Cohort:
         """Return accounts with their equity, the mark that moved most against each, and their depth."""
-        count = len(holder)
-        blank = Cohort(holder, member, np.zeros(count), np.zeros(count, np.int64), np.ones(count), np.ones(count))
+        count, blank = len(holder), blank_cohort(holder, member)
         if not count:
             return blank
         equity, worst, loss = np.zeros(count), np.zeros(count), np.zeros((3, count))
@@ -261,8 +266,7 @@ class Roster:
             holders.append(np.full(len(found), crowd, np.int64))
             members.append(found.astype(np.int64))
         holder, member = np.concatenate(holders), np.concatenate(members)
-        zeros = np.zeros(len(holder))
-        blank = Cohort(holder, member, zeros, np.zeros(len(holder), np.int64), zeros, zeros)
+        blank = blank_cohort(holder, member)
         quantity, costs = self.positions(blank, contract)
         return blank, quantity, costs
 
