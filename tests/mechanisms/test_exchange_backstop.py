@@ -171,6 +171,22 @@ def test_pro_rata_everybody_gets_the_mean_price() -> None:
     }  # fmt: skip
 
 
+@AS_NAMED_OR_CROWD
+def test_a_winner_that_is_itself_in_breach_is_closed_once(crowd: bool) -> None:
+    accounts = {"ann": Holding(1_000, 3), "bob": Holding(-33_000, -4, 2_000, 20), "cat": Holding(40_000)}
+    sim = desk(accounts, fund=None, crowd=crowd, tiers=((0, 0.02),))
+    fall(sim, 1_500)
+    (won,), (left,) = rows(sim, "auto-deleveraging"), rows(sim, "uncovered-deficit")
+    assert (who(sim, won), won.quantity) == ("bob", -3 * ETH) and left.quantity == -ETH
+    assert share(sim, "ann") == (0, 0, 0, 0) and share(sim, "bob").contracts == share(sim, "bob").cost == 0
+
+
+def test_a_pool_is_what_the_fund_may_lose_on_one_contract() -> None:
+    sim = desk({"ann": Holding(1_000, 10), "win": Holding(9_000, -10)}, fund=2_000, pool="20%")
+    fall(sim, 1_850)
+    assert [row.kind for row in rows(sim, "insurance", "auto-deleveraging")] == ["auto-deleveraging"]
+
+
 def test_what_no_winner_takes_is_uncovered_and_stays_with_the_exchange() -> None:
     sim = desk({"ann": Holding(1_000, 10), "win": Holding(9_000, -4)}, fund=None)
     fall(sim, 1_850)

@@ -76,6 +76,8 @@ class Custody:
 
     def position(self, holder: int, contract: int, quantity: int, cost: int) -> list[Leg]:
         """Return the legs of `quantity` contracts more, bought for `cost` (both negative for a sale)."""
+        if holder not in self.clients and holder != self.sim.world:
+            raise Refused(f"{self.sim.network.names[holder]} has no account at {self.sim.network.names[self.node]}")
         row, cost_asset, cash = self.sim.ledger.balances[holder], self.contracts[contract], self.cash
         paid = int(self.adjusted(contract, quantity, cost))
         realised = self.realised(row[contract], row[cost_asset], quantity, paid)

@@ -124,18 +124,23 @@ class Engine:
         """Return which positions can be closed: with a limit all, else those that find a book or each other."""
         long, short = held > 0, held < 0
         if self._limited or (long.any() and short.any()):
-            return held != 0
+            return long | short
         bids, offers = (book.best(side) is not None for side in (BUY, SELL))
         return np.asarray(long & bids | short & offers, np.bool_)
 
     def _pass_on(self, part: Cohort, held: Integers, rest: Integers, unit: float, line: Line, events: Integers) -> None:
-        """Hand what no book took to the backstop, at the price at which its account has nothing left."""
-        money = np.maximum(np.rint(rest * (unit - part.equity / held)), 0.0).astype(np.int64)
+        """Hand what no book took to the backstop, at the price at which its account has nothing left.
+
+        Longs first; a short of the cohort with a profit may be closed as their winner, and only its rest is then left.
+        """
+        price = unit - part.equity / held
         for side in (BUY, SELL):
-            left = (rest > 0) & (np.sign(held) == side)
-            if left.any():
-                quantity = side * rest[left]
-                self.backstop.take_over(part.take(left), line, quantity, money[left], events[left])
+            left = np.flatnonzero((rest > 0) & (np.sign(held) == side))
+            size = np.minimum(rest[left], np.abs(self.roster.positions(part.take(left), line.asset)[0]))
+            left, size = left[size > 0], size[size > 0]
+            if len(left):
+                money = np.maximum(np.rint(size * price[left]), 0.0).astype(np.int64)
+                self.backstop.take_over(part.take(left), line, side * size, money, events[left])
 
     def _sizes(self, held: Integers, unit: float, book: Any) -> Integers:
         """Return how many contracts to close: all, or of a large position a slice in whole lots."""
