@@ -1,10 +1,10 @@
 """Exogenous events as processes: what comes from outside the model, and nothing else.
 
 A shock is an event of generation 0. `sale` sells an asset at a market in equal steps: a stated quantity, or the
-one that would move the opening price by `size` (fixed before anything happens, so that a crash on the way
-changes nothing about it). `reprice` scales an asset's reference price along a straight path. `withdrawal`
-asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes. `stall` holds back
-what a node says of its prices.
+one that would move the opening price by `size` (fixed when the first quotes are up and before anything happens,
+so that a crash on the way changes nothing about it). `reprice` scales an asset's reference price along a straight
+path. `withdrawal` asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes.
+`stall` holds back what a node says of its prices.
 """
 
 from collections.abc import Mapping
@@ -70,12 +70,14 @@ class Sale(_Shock):
         """Return the process that sells."""
         venue = cast(Venue, sim.mechanisms[sim.network.ids[self.market]])
         holder, asset = sim.network.ids[self.by], sim.assets[self.asset]
+        bought = sim.assets[self.bought] if self.bought else venue.assets()[-1]
+        start = sim.env.timeout(self.at)
         if self.quantity is not None:
             total = sim.units(asset, self.quantity)
         else:
+            yield sim.env.timeout(0)  # makers put up their first quotes
             total = venue.sale_to_price(asset, PPM + to_ppm(cast(Decimal, self.size)))
-        bought = sim.assets[self.bought] if self.bought else venue.assets()[-1]
-        yield sim.env.timeout(self.at)
+        yield start if self.at or self.quantity is not None else sim.env.timeout(0)
         for step in range(self.steps):
             if step:
                 yield sim.env.timeout(self.gap())

@@ -12,7 +12,8 @@ from contagion.errors import BadInput
 from contagion.units import PPM, PRICE_SCALE, SECOND
 from tests.bank import bank_graph
 from tests.sight import give, held, mark, node, position, price, quotes, rows, settle
-from tests.worlds import graph_of, market, sale
+from tests.venue_worlds import add_maker, fall, venue
+from tests.worlds import edge, graph_of, market, sale
 
 ETH, USD = 10**9, 10**6
 
@@ -191,3 +192,111 @@ def test_a_depositor_who_owes_waits_until_it_would_stay_healthy() -> None:
 def test_a_withdrawal_that_cannot_be_asked_for_is_refused_at_load(facts: dict[str, Any], what: str) -> None:
     with pytest.raises(BadInput, match=rf"shocks\[0\].*{what}"):
         bank_run(withdrawal(1, **facts))
+
+
+def stalled(*shocks: Any, latency: str = "1s", until: int = 600) -> Any:
+    nodes, edges = market()
+    nodes["oracle"] = {"kind": "oracle", "asset": "eth", "source": "pool"}
+    sim = build(graph_of(nodes, [*edges, edge("prices", "pool", "oracle", latency)], list(shocks)))
+    sim.run(until * SECOND)
+    return sim
+
+
+def stall(name: str, at: str = "5s", over: str = "60s", **facts: Any) -> dict[str, Any]:
+    return {"kind": "stall", "node": name, "at": at, "over": over} | facts
+
+
+def answers(sim: Any) -> list[int]:
+    return [row.time_us // SECOND for row in rows(sim, "oracle-update")]
+
+
+def test_what_a_stalled_market_says_is_heard_when_the_stall_is_over() -> None:
+    sales = [sale(quantity=50, at="10s"), sale(quantity=50, at="20s")]
+    assert answers(stalled(*sales)) == [11, 21]
+    sim = stalled(*sales, stall("pool"))
+    assert [at // SECOND for at, _ in quotes(sim, "pool")][1:] == [10, 20], "the market itself goes on"
+    assert set(answers(sim)) == {66} and mark(sim, "oracle", "eth") == mark(sim, "pool", "eth")
+    causes = [row.cause for row in rows(sim, "oracle-update")]
+    assert causes == [row.id for row in rows(sim, "trade")], "in order, and each with its own cause"
+
+
+def test_a_stall_is_a_shock_of_the_node_that_falls_silent() -> None:
+    sim = stalled(stall("pool"))
+    (shock,) = rows(sim)
+    assert (shock.kind, shock.node, shock.time_us, shock.generation, shock.cause) == ("shock", "pool", 5 * SECOND, 0, 0)
+
+
+def test_what_is_under_way_when_a_stall_begins_arrives() -> None:
+    assert answers(stalled(sale(quantity=50, at="4s"), stall("pool"), latency="10s")) == [14]
+
+
+def test_of_two_stalls_the_longer_counts() -> None:
+    sales = sale(quantity=50, at="10s")
+    assert answers(stalled(sales, stall("pool"), stall("pool", over="10s"))) == [66]
+    assert answers(stalled(sales, stall("pool"), stall("pool", at="8s", over="90s"))) == [99]
+
+
+def test_a_stalled_oracle_answers_and_nobody_hears() -> None:
+    sim = stalled(sale(quantity=50, at="10s"), stall("oracle"))
+    assert answers(sim) == [11]
+
+
+@pytest.mark.parametrize("max_age", ["0s", "30s"])
+def test_a_maker_that_hears_old_prices_withdraws_if_it_looks_at_their_age(max_age: str) -> None:
+    nodes, edges = venue(funding_interval="0s")
+    add_maker(nodes, edges, max_age=max_age, cooldown="1min")
+    sim = build(graph_of(nodes, edges, [fall(-0.02, at="20s"), stall("eth", at="10s")]))
+    sim.run(300 * SECOND)
+    gone = [row for row in rows(sim, "maker-withdrawal") if max_age != "0s"]
+    assert [row.time_us // SECOND for row in gone] == ([70] if max_age != "0s" else [])
+    assert len(rows(sim, "maker-withdrawal")) == len(gone)
+    assert all(row.time_us >= 70 * SECOND for row in rows(sim, "quote")[2:]), "nobody quotes what nobody has heard"
+
+
+def test_an_exchange_marks_to_what_it_heard_before_a_stall() -> None:
+    nodes, edges = venue(funding_interval="0s")
+    coin = {"ratios": [[0, 0.9]], "market": "eth-spot", "sources": {"eth": 1}}
+    nodes["exchange"]["assets"] = {"eth": coin}
+    sim = build(graph_of(nodes, edges, [fall(-0.3, at="20s", over="0s", steps=1), stall("eth", at="10s")]))
+    sim.run(69 * SECOND)
+    assert mark(sim, "exchange", "eth") == price(2_000)
+    sim.run(80 * SECOND)
+    assert mark(sim, "exchange", "eth") == price(1_400)
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({"node": "holder"}, "'holder' quotes no prices that could stall"),
+        ({"node": "nobody"}, "there is no node 'nobody'"),
+        ({"over": "0s"}, "'over' is how long nothing is heard"),
+        ({"steps": 3}, "Input should be 1"),
+    ],
+)
+def test_a_stall_that_cannot_be_is_refused_at_load(facts: dict[str, Any], what: str) -> None:
+    with pytest.raises(BadInput, match=rf"shocks\[0\].*{what}"):
+        stalled(stall("pool") | facts)
+
+
+def test_a_sale_by_size_at_a_book_counts_the_first_quotes_of_its_makers() -> None:
+    nodes, edges = venue(funding_interval="0s")
+    add_maker(nodes, edges)
+    shocks = [{"kind": "sale", "market": "eth-spot", "asset": "eth", "size": -0.02, "at": at} for at in ("0s", "2s")]
+    sim = build(graph_of(nodes, edges, shocks))
+    sim.run(SECOND)
+    assert rows(sim, "shock")[0].quantity > 0
+    lowest = min(at for _, at in quotes(sim, "eth-spot"))
+    assert lowest == pytest.approx(price(2_000) * 0.98, rel=2e-3), "before the maker comes back"
+    sim.run(3 * SECOND)
+    first, second = rows(sim, "shock")
+    assert first.quantity == second.quantity, "each is fixed before anything happens"
+
+
+def test_who_has_no_account_sells_no_contracts() -> None:
+    nodes, edges = venue(funding_interval="0s")
+    add_maker(nodes, edges)
+    nodes["bob"] = {"kind": "account", "balances": {"eth": 100}}
+    short = {"kind": "sale", "market": "eth-perp", "asset": "eth", "quantity": 5, "by": "bob", "at": "1s"}
+    sim = build(graph_of(nodes, edges, [short]))
+    sim.run(5 * SECOND)
+    assert len(rows(sim, "refused-sale")) == 1 and held(sim, "bob", "eth-perp:contract") == 0
