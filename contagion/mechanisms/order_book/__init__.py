@@ -236,7 +236,12 @@ class OrderBook:
     # ------------------------------------------------------------- the port of any market (ports.Venue)
 
     def quote(self, sold: int, quantity: int, bought: int) -> int:
-        """Return what selling `quantity` of the asset (or spending it, of the numeraire) would bring now."""
+        """Return what selling `quantity` of the asset (or spending it, of the numeraire) would bring now.
+
+        A perpetual brings nothing: who sells contracts has sold no coins.
+        """
+        if self.perpetual:
+            return 0
         side, quantity = self._order(sold, quantity)
         walk = self.walk(side, self.rounded(quantity), None, -1)
         paid = self.notional_of(walk)
