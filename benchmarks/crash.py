@@ -141,9 +141,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         directory, start = Path(place), perf_counter()
         alone(prepare, directory, accounts, events)
-        print(
-            f"{accounts:,} accounts, {ASSETS} assets, {events:,} events (drawn in {perf_counter() - start:.0f} s)"
-        )
+        print(f"{accounts:,} accounts, {ASSETS} assets, {events:,} events (drawn in {perf_counter() - start:.0f} s)")
         if find_spec("numba"):
             crash_small = (directory, True, False, 1)
             alone(crash, *crash_small)
@@ -160,8 +158,8 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
     done, noted = bare[-1], logged[-1]
     whole = median(result.outcome.whole for result in bare)
     with_log = median(result.outcome.whole for result in logged)
-    outcome = done.outcome
-    print(f"  {name}: {whole:.1f} s for {outcome.finds:,} finds and {outcome.liquidations:,} liquidations "
+    outcome, wall = done.outcome, median(result.outcome.wall for result in bare)
+    print(f"  {name}: {whole:.1f} s of processor, {wall:.1f} s of wall time for {outcome.finds:,} finds and {outcome.liquidations:,} liquidations "
           f"({whole / max(outcome.liquidations, 1) * 1e6:.2f} us each; finding alone {outcome.finding:.1f} s); "
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "

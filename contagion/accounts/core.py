@@ -13,6 +13,7 @@ from contagion.accounts.book import CHUNK, AccountBook
 from contagion.accounts.rules import QUANTITY, SLOTS, Floats, Integers, added, all_ids, base, survey
 
 Members = NDArray[np.int32]
+Depths = NDArray[np.uint8]
 
 SLACK = 1 + 1e-9
 """What bounds are widened by, far more than what rounding can do to them."""
@@ -45,10 +46,10 @@ class Backend(Protocol):
     def survey(self, members: Members, padded: Floats) -> tuple[Floats, Floats]:
         """Return margin and survival radius of members."""
 
-    def bucket(self, members: Members, radius: Floats, radii: Floats) -> tuple[NDArray[np.uint8], Members, Integers]:
-        """Return by member how many radii are below its own; the members below them all in that order; and ends.
+    def bucket(self, members: Members, radius: Floats, radii: Floats, depths: Depths) -> tuple[Members, Integers]:
+        """Put into `depths` how many radii are below a member's own; return those within the last, and ends.
 
-        ends : by radius, how many of these members are not beyond it.
+        The members are in order of depth; ends : by radius, how many of these members are not beyond it.
         """
 
     def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
@@ -73,11 +74,12 @@ class NumpyBackend:
             margin[part], radius[part] = survey(self.book.read(members[part]), padded, self.book.rules.tables)
         return margin, radius
 
-    def bucket(self, members: Members, radius: Floats, radii: Floats) -> tuple[NDArray[np.uint8], Members, Integers]:
-        """Return depths, the members within the last radius in order of depth, and ends (see `Backend`)."""
+    def bucket(self, members: Members, radius: Floats, radii: Floats, depths: Depths) -> tuple[Members, Integers]:
+        """Put down depths; return the members within the last radius in order of depth, and ends (see `Backend`)."""
         depth = np.searchsorted(radii, radius).astype(np.uint8)
+        depths[members] = depth
         ends = np.bincount(depth, minlength=len(radii)).cumsum()[: len(radii)]
-        return depth, members[depth.argsort(kind="stable")[: ends[-1]]], ends
+        return members[depth.argsort(kind="stable")[: ends[-1]]], ends
 
     def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
         """Return how many rows, from the first, of references are no longer within their radius of prices."""

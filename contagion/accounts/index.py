@@ -129,8 +129,7 @@ class LiquidationIndex:
         margin, radius = self.backend.survey(candidates, padded)
         self.evaluations += len(candidates)
         self._loose = array("i")
-        depth, inner, ends = self.backend.bucket(known, radius[: len(known)], self.radii[:count])
-        self._depth[known] = depth
+        inner, ends = self.backend.bucket(known, radius[: len(known)], self.radii[:count], self._depth)
         self._arrange(inner, ends, padded)
         if len(beyond):
             self._admit(beyond, margin[len(known) :], radius[len(known) :], padded)

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts.book import AccountBook
-from contagion.accounts.core import SLACK, Core, Members
-from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, ROUNDING, SLOTS, Floats, Integers
+from contagion.accounts.core import SLACK, Core, Depths, Members
+from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, ROUNDING, SLOTS, WIDTH, Floats, Integers
+
+AHEAD = 32
+"""Rows that are on their way through the memory at once."""
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -99,9 +102,17 @@ def breaches(
 def survey(
     rows: Integers, members: Members, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
     far_left: Floats, slopes: Floats, intercepts: Floats, loan: float, margins: Floats, radii: Floats,
-) -> None:  # fmt: skip
-    """Fill in margin and survival radius of members (`rules.survey`)."""
+) -> int:  # fmt: skip
+    """Fill in margin and survival radius of members (`rules.survey`); return nothing of interest.
+
+    Rows are far apart in memory. Both ends of the next AHEAD are read before the first is needed, so that
+    their ways through the memory overlap; what was read has to be returned, or the compiler leaves it out.
+    """
+    fetched = 0
     for i in range(len(members)):
+        if i % AHEAD == 0:
+            for k in range(i, min(i + AHEAD, len(members))):
+                fetched ^= rows[np.uint64(members[k]), 0] ^ rows[np.uint64(members[k]), WIDTH - 1]
         member = np.uint64(members[i])
         cash, packed, bent, held = float(rows[member, CASH]), rows[member, 0], False, False
         fixed, size, weight = cash * (loan if cash < 0 else 1.0), abs(cash), 0.0
@@ -127,20 +138,21 @@ def survey(
         if weight == 0:
             radius = -1.0 if margin < 0 else 1.0 if held else np.inf
         margins[i], radii[i] = margin, min(radius, 1.0) if held else radius
+    return fetched
 
 
 @_compiled()
 def bucket(
-    members: Members, radius: Floats, radii: Floats, depth: NDArray[np.uint8], inner: Members, ends: Integers
+    members: Members, radius: Floats, radii: Floats, depths: Depths, depth: Depths, inner: Members, ends: Integers
 ) -> None:
     """Fill in depths, the members within the last radius in order of depth, and ends (`core.Backend`)."""
     count = len(radii)
     ends[:] = 0
     for i in range(len(members)):
         level = 0
-        while level < count and radius[i] > radii[level]:
-            level += 1
-        depth[i] = level
+        for k in range(count):
+            level += radius[i] > radii[k]
+        depth[i] = depths[members[i]] = level
         ends[level] += 1
     start = 0
     for level in range(count + 1):
@@ -179,12 +191,12 @@ class CompiledBackend:
         survey(self.rows, members, padded, *self.tables, margins, radii)
         return margins, radii
 
-    def bucket(self, members: Members, radius: Floats, radii: Floats) -> tuple[NDArray[np.uint8], Members, Integers]:
-        """Return depths, the members within the last radius in order of depth, and ends (see `core.Backend`)."""
+    def bucket(self, members: Members, radius: Floats, radii: Floats, depths: Depths) -> tuple[Members, Integers]:
+        """Put down depths; return the members within the last radius in order of depth, and ends (`core.Backend`)."""
         depth, inner = np.empty(len(members), np.uint8), np.empty(len(members), np.int32)
         ends = np.empty(len(radii) + 1, np.int64)
-        bucket(members, radius, radii, depth, inner, ends)
-        return depth, inner[: ends[-2]].copy(), ends[:-1]
+        bucket(members, radius, radii, depths, depth, inner, ends)
+        return inner[: ends[-2]].copy(), ends[:-1]
 
     def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
         """Return how many rows, from the first, of references are no longer within their radius of prices."""
