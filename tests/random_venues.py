@@ -62,7 +62,7 @@ def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
         on_chain._add_issuers(draft)
     else:
         _add_coins(draft)
-    for number in range(draft.rng.choice([1, 1, 2])):
+    for number in range(draft.rng.choice([1, 1, 2, 2])):
         _add_exchange(draft, f"exchange{number}")
     if mixed:
         _add_on_chain(draft)
@@ -232,12 +232,12 @@ def _add_exchange(draft: Venues, name: str) -> None:
     if draft.chance(0.3):
         start = draft.rng.randint(0, 300)
         draft.nodes[name]["halts"] = [{"start": f"{start}s", "end": f"{start + draft.rng.randint(1, 300)}s"}]
-    for number in range(draft.rng.choice([0, 1, 2, 3])):
+    for number in range(draft.rng.choice([1, 1, 2, 3])):
         _add_maker(draft, f"{name}-maker{number}", name)
     for number in range(draft.rng.choice([0, 1, 3])):
         _add_account(draft, f"{name}-account{number}", name)
     if draft.perpetual[name]:
-        for number in range(draft.rng.choice([0, 1, 1, 2])):
+        for number in range(draft.rng.choice([0, 1, 1, 1, 2])):
             _add_traders(draft, f"{name}-traders{number}", name)
     for coin in draft.spot[name]:
         if draft.chance(0.3):
@@ -400,7 +400,9 @@ def _add_fund(draft: Venues, name: str, exchange: str) -> None:
 
 def _add_arbitrageur(draft: Venues, number: int) -> None:
     """Add an arbitrageur between books of one exchange or of two, with coins and cash at each."""
-    name, venues = f"arbitrageur{number}", draft.rng.sample(sorted(draft.spot), draft.rng.randint(1, len(draft.spot)))
+    name, venues = f"arbitrageur{number}", draft.rng.sample(sorted(draft.spot), len(draft.spot))
+    if draft.chance(0.3):
+        venues = venues[:1]
     tables: dict[str, dict[str, Any]] = {"size": {}, "capacity": {}}
     draft.node(
         name, "arbitrageur", optional=True, latency=draft.quick(), minimum_edge=draft.rng.choice([0, 0.001]),
@@ -412,7 +414,7 @@ def _add_arbitrageur(draft: Venues, number: int) -> None:
             draft.edge("arbitrage", name, book)
             _reads(draft, name, book)
             balances[coin] = draft.amount(coin, draft.wealth(0.1))
-            tables["size"][coin] = draft.amount(coin, draft.wealth(0.01, 0.1))
+            tables["size"][coin] = draft.amount(coin, draft.wealth(0.05, 0.5))
             tables["capacity"][coin] = draft.amount(coin, draft.wealth(0.1))
         draft.edge("margin", venue, name, balances=balances)
 
@@ -443,14 +445,17 @@ def _add_shock(draft: Venues, number: int) -> None:
     shock: dict[str, Any] = {"kind": kind, "name": f"shock{number}", "at": at}
     if kind == "reprice":
         coins = draft.rng.sample(draft.volatile, draft.rng.randint(1, len(draft.volatile)))
-        sizes = [draft.between(-0.6, -0.02), draft.between(0.02, 0.8)]
+        sizes = [draft.between(-0.6, -0.05), draft.between(0.05, 0.8)]
         shock |= {
             "asset": coins[0],
             "size": sizes[1] if draft.fault == "a price of a tick" else draft.rng.choice(sizes),
         }
         if coins[1:]:
             most = 0.9 / abs(shock["size"])
-            shock["betas"] = {coin: round(min(draft.between(0.5, 2), most), 3) for coin in coins[1:]}
+            sign = draft.rng.choice(
+                [1, 1, 1, -1 if draft.fault != "a price of a tick" else 1]
+            )  # what goes the other way breaches longs and shorts together
+            shock["betas"] = {coin: sign * round(min(draft.between(0.5, 2), most), 3) for coin in coins[1:]}
     else:
         venue = draft.rng.choice(sorted(draft.spot))
         coin, market = draft.rng.choice([*draft.spot[venue].items(), *draft.perpetual[venue].items()])
