@@ -62,6 +62,7 @@ def test_every_sale_has_the_published_price_and_residual(sim: Any) -> None:
     quantities = {account["id"]: account["q"] for account in CASE["inputs"]["longs"]}
     for trade, insurance, expected in zip(trades, paid, EXPECTED["events"], strict=True):
         assert trade.value / USD / quantities[expected["id"]] == close(expected["exec"])
+        assert trade.price / PRICE_SCALE == close(expected["exec"])
         assert -insurance.value / USD == close(expected["residual"])
         assert sim.network.names[sim.log.events.columns()["node"][trade.cause]] == expected["id"]
 

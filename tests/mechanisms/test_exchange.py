@@ -319,3 +319,18 @@ def test_a_frozen_engine_liquidates_nobody() -> None:
     sim.run(0)
     fall(sim, 1_000, seconds=10)
     assert not rows(sim, "liquidation", "margin-call") and rows(sim, "mark")
+
+
+def test_coins_may_be_sold_into_a_market_that_is_a_law() -> None:
+    graph = desk_graph({"ann": Holding(-16_000, coins=10), "bob": Holding(9_000)})
+    for name in set(graph.nodes[SPOT]) - {"kind", "path"}:
+        del graph.nodes[SPOT][name]
+    graph.nodes[SPOT].update(kind="impact", asset="eth", numeraire="usd", law="absolute", depth=1)
+    sim = build(graph)
+    sim.members = {}
+    sim.run(0)
+    fall(sim, 1_850)
+    (trade,) = rows(sim, "trade")
+    sold = -trade.quantity / ETH
+    assert trade.value == pytest.approx(sold * (2_000 - sold / 2) * USD, rel=1e-9)
+    assert share(sim, "ann").coins == 10 * ETH + trade.quantity and 0 <= share(sim, "ann").cash < USD

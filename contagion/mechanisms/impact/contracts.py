@@ -85,7 +85,10 @@ class Contracts:
         self, legs: Sequence[Leg], side: int, walk: Walk, holder: int, limit: int | None, *, cause: int, channel: int,
         depth: object = None,
     ) -> int:  # fmt: skip
-        """Post an order (the taker's legs are given) against the outside and move the price; return the event."""
+        """Post an order (the taker's legs are given) against the outside and move the price; return the event.
+
+        Its price is the average one that was paid.
+        """
         sim, paid = self.sim, self.notional_of(walk)
         fall = self._fall(walk.filled)[0]
         world = trade_legs(self, sim.world, -side, walk.filled, paid)
@@ -93,7 +96,8 @@ class Contracts:
         price = self.feeds[self.traded].mark.price
         event = sim.transact(
             "trade", self.node, *legs, *world, cause=cause, channel=channel, asset=self.traded, market=self.node,
-            quantity=side * walk.filled, price=price, value=sim.currency_value(paid, self.numeraire), **columns,
+            quantity=side * walk.filled, price=walk.last * self.quote_price // PRICE_SCALE,
+            value=sim.currency_value(paid, self.numeraire), **columns,
         )  # fmt: skip
         self.feeds[self.traded].move(max(round(price * (1 + side * fall)), 1), event, channel)
         return int(event)
