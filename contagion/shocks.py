@@ -136,7 +136,7 @@ class _Path:
     def at(self, step: int, steps: int) -> int:
         """Return the price of a step; asked for once a step, in order."""
         path = max(self._opened + self._opened * self._size * step // (PPM * steps), 1)
-        price, self._last = max(self._feed.mark.price * path // self._last, 1), path
+        price, self._last = int(max(self._feed.mark.price * path // self._last, 1)), path
         return price
 
 

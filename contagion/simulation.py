@@ -78,8 +78,9 @@ class Simulation:
         """Post legs and log the event that moved them; Refused changes and logs nothing. Return the event."""
         stepping = self._step_out(legs)
         self.ledger.post(legs)
-        if stepping:
-            self.log.post(self.opening, stepping)
+        for holder, members, rows in stepping:
+            self.introduced[holder][members] = True
+            self.log.post(self.opening, rows)
         if kind in _FAILURES:
             event = self.record(kind, node, cause=cause, **columns)
         else:
@@ -170,7 +171,8 @@ class Simulation:
     def currency_values(self, amounts: Integers, asset: int) -> Integers:
         """Return amounts of an asset at its reference price, in base units of the currency, rounded."""
         shift = self.currency_decimals - self.ledger.assets[asset].decimals
-        return np.rint(amounts * (self.reference_price(asset) / PRICE_SCALE * 10.0**shift)).astype(np.int64)
+        unit = self.reference_price(asset) / PRICE_SCALE * 10.0**shift
+        return np.asarray(np.rint(amounts * unit), np.int64)
 
     def units(self, asset: int, quantity: Decimal) -> int:
         """Return a number of tokens in base units of an asset."""
@@ -233,21 +235,24 @@ class Simulation:
         self.env.run(until=until_us + 1)
         self.end_us = until_us
 
-    def _step_out(self, legs: Sequence[Leg]) -> list[Leg]:
-        """Return the journal's rows for members who act for the first time: out of the crowd, with what they had.
+    def _step_out(self, legs: Sequence[Leg]) -> list[tuple[int, Integers, list[Leg]]]:
+        """Return (holder, members, rows of the journal) of those who act for the first time and leave the crowd.
 
-        A crowd with an account book opens as a whole; who never acts never costs a row.
+        A crowd with an account book opens as a whole; who never acts never costs a row. Nothing is noted yet, since
+        the transaction may be refused.
         """
-        rows: list[Leg] = []
+        acting: dict[int, list[Integers]] = {}
         for leg in legs:
             if len(leg) == 4 and leg[0] in self.introduced:
-                known, members = self.introduced[leg[0]], np.atleast_1d(leg[3])
-                new = members[~known[members]]
+                members = np.atleast_1d(leg[3])
+                new = members[~self.introduced[leg[0]][members]]
                 if len(new):
-                    new = np.unique(new)
-                    known[new] = True
-                    rows += self._opening_rows(leg[0], new)
-        return rows
+                    acting.setdefault(leg[0], []).append(new)
+        stepping = []
+        for holder, parts in acting.items():
+            members = np.unique(np.concatenate(parts))
+            stepping.append((holder, members, self._opening_rows(holder, members)))
+        return stepping
 
     def _opening_rows(self, holder: int, members: Integers) -> list[Leg]:
         openings = self.openings.get(holder)

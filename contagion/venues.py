@@ -93,8 +93,12 @@ class Market(Protocol):
     ) -> Execution:
         """Buy or sell at once up to a limit; the rest is not filled and nothing rests."""
 
-    def quote_ladders(self, maker: int, ladders: Ladders, *, cause: int, channel: int) -> int:
-        """Replace a maker's ladders, (prices, quantities) by side, and return the event."""
+    def quote_ladders(self, maker: int, ladders: Ladders, *, cause: int, channel: int = ..., news: int = 0) -> int:
+        """Replace a maker's ladders, (prices, quantities) by side, and return the event.
+
+        news : by how much the maker moves with the fundamental, in 10^-9 of the numeraire; channel : of what is
+        neither news nor undoes a trade.
+        """
 
     def cancel_all(self, maker: int, *, cause: int, distress: bool = False) -> tuple[int, int]:
         """Cancel all orders of a maker; return (event, notional), in distress keeping them in the ghost book."""

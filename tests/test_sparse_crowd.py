@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from contagion.assembly import build, collect
+from contagion.ledger import Refused
 from contagion.metrics.summary import summarise
 from contagion.runs import Run, load_run
 from tests.invariants import check_run, watch_books
@@ -71,3 +72,13 @@ def test_a_journal_out_of_order_is_saved_and_loaded_as_it_is(tmp_path_factory: p
     for name, columns in run.tables.items():
         for column, values in columns.items():
             assert np.array_equal(values, again.tables[name][column]), f"{name}.{column}"
+
+
+def test_a_refused_payment_leaves_its_member_in_the_crowd() -> None:
+    sim = build(graph(), allow_code=True)
+    holder, asset = sim.network.ids["crowd"], sim.assets["eth"]
+    with pytest.raises(Refused):
+        sim.transact("payment", holder, (holder, asset, -(10**12), 1), (sim.world, asset, 10**12), cause=sim.opening)
+    assert not sim.introduced[holder].any()
+    sim.transact("payment", holder, (holder, asset, -1, 1), (sim.world, asset, 1), cause=sim.opening, member=1)
+    assert np.flatnonzero(sim.introduced[holder]).tolist() == [1]

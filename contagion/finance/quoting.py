@@ -6,6 +6,7 @@ for inventory (Ho and Stoll 1981; Avellaneda and Stoikov 2008). Ladder shapes ar
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import exp, inf, log
 
 from contagion.units import PPM
@@ -41,7 +42,7 @@ def shares(distances: Sequence[int], shape: Sequence[tuple[float, float]]) -> li
     cumulative = [_interpolated(points, distance / reach) for distance in distances]
     cumulative[-1] = 1.0
     upto = [round(value * PPM) for value in cumulative]
-    return [upto[0], *(b - a for a, b in zip(upto[:-1], upto[1:], strict=True))]
+    return [upto[0], *(b - a for a, b in pairwise(upto))]
 
 
 def ladder(
@@ -117,7 +118,7 @@ def approached(value: float, goal: float, elapsed_us: int, memory_us: int) -> fl
 
 
 def _interpolated(points: Sequence[tuple[float, float]], x: float) -> float:
-    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return points[-1][1]

@@ -55,8 +55,8 @@ class Arbitrageur:
             if not hasattr(link.peer, "execute"):
                 raise Misfit(("edges", link.edge), "an arbitrageur trades on order books")
             self._markets[link.peer.asset].append(link.peer)
-        for link in sim.links(self.node, EXCHANGES):
-            link.peer.calls.reach(self._inbox, link.latency_us)
+        for account in sim.links(self.node, EXCHANGES):
+            account.peer.calls.reach(self._inbox, account.latency_us)
         sim.subscribe(self.node, inbox=self._inbox)
         for asset in self._markets:
             name = sim.ledger.assets[asset].name

@@ -2,7 +2,7 @@
 
 Positions that no book would take are passed on at the price at which their owner has nothing left. Longs first,
 then shorts: the fund takes those that cost it least, as long as it is worth something at the mark afterwards
-and its pool for that contract lasts; the rest is closed against the opposite positions with the highest rank
+and its pool for that contract bears what it lost and holds there; the rest is closed against the opposite positions with the highest rank
 (auto-deleveraging), at that price, so that the book is not touched; opposite positions with a loss are not
 asked. What then remains is a loss that nobody has covered, and the exchange stands for it with its own balance
 sheet. Without a fund, the winners come first. What fund and exchange hold is worked off through the book while
@@ -40,7 +40,7 @@ class Backstop:
         self.node, self.fund = custody.node, None
         self._ranking = terms.deleveraging.ranking
         self._haircut = terms.deleveraging.settlement == "haircut"
-        self._unwind, self._pool = to_ppm(terms.unwind), to_ppm(terms.pool)
+        self._unwind, self._share = to_ppm(terms.unwind), to_ppm(terms.pool)
         self._stake: float | None = None
         self._lost: dict[int, int] = {}
         self._cause = self._advanced = 0
@@ -63,7 +63,9 @@ class Backstop:
         loss = np.where(quantity > 0, money - worth, worth - money)
         order = np.argsort(loss / worth, kind="stable")
         taken = np.zeros(len(part), np.bool_)
-        taken[order] = np.maximum.accumulate(np.cumsum(loss[order])) <= min(self._room(), self._pool_left(line))
+        room, held = self._pool(line)
+        taken[order] = np.maximum.accumulate(np.cumsum(loss[order])) <= min(self._room(), room)
+        taken[order] &= np.cumsum(worth[order]) <= held
         for chosen, action in ((taken, self._insure), (~taken, self._deleverage)):
             if chosen.any():
                 action(part.take(chosen), line, quantity[chosen], money[chosen], events[chosen])
@@ -74,13 +76,14 @@ class Backstop:
             return np.inf
         return -np.inf if self.fund is None else max(self.roster.worth(self.fund, self.roster.prices()), 0.0)
 
-    def _pool_left(self, line: Line) -> float:
-        """Return what of the fund's stake in one contract is left; all of it where it is one pool for all."""
-        if self._pool >= PPM or self.fund is None:
-            return np.inf
+    def _pool(self, line: Line) -> tuple[float, float]:
+        """Return what the fund may still lose on one contract, and what more of it it may hold at the mark."""
+        if self._share >= PPM or self.fund is None:
+            return np.inf, np.inf
         if self._stake is None:
-            self._stake = self.roster.worth(self.fund, self.roster.prices()) * self._pool / PPM
-        return self._stake - self._lost.get(line.asset, 0)
+            self._stake = self.roster.worth(self.fund, self.roster.prices()) * self._share / PPM
+        held = abs(self.custody.total(self.fund, line.asset)) * self.roster.book_unit(line.asset)
+        return self._stake - self._lost.get(line.asset, 0), self._stake - held
 
     def _insure(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
         loss = self._assume(self.keeper, "insurance", Channel.INSURANCE, part, line, quantity, money, events)

@@ -75,8 +75,8 @@ class ExchangeTerms(Params):
     """An exchange. `trigger` multiplies maintenance, and so does `call_at`, for a margin call.
 
     slice : of a position above `slice_above`, what is closed in one interval; unwind : of the depth in a book's band,
-    what the fund works off in one interval; pool : what the fund may lose on one contract, as a share of its start;
-    keep : how many times maintenance a withdrawal must leave.
+    what the fund works off in one interval; pool : what the fund may lose on one contract, and hold of it at the
+    mark, as a share of its start; keep : how many times maintenance a withdrawal must leave.
     """
 
     settlement: AssetName

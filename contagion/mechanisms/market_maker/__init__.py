@@ -68,6 +68,7 @@ class Quoted:
     cause: int = CLOCK
     held: int = 0
     centre: int = 0
+    fundamental: int = 0
     placed_us: int = 0
     least: int = 0
     unplaced: tuple[int, ...] = (0, 0)
@@ -280,7 +281,7 @@ class MarketMaker:
 
     def _centre(self, quoted: Quoted) -> int:
         skew = 1.0 - quoted.skew * self._use(quoted)
-        return round(quoted.view.reference * skew * (PRICE_SCALE / quoted.market.quote_price))
+        return int(quoted.view.reference * skew * (PRICE_SCALE / quoted.market.quote_price) + 0.5)
 
     def _targets(self, quoted: Quoted) -> tuple[int, int]:
         use, stress = self._use(quoted), quoted.view.stress
@@ -322,13 +323,11 @@ class MarketMaker:
             side: quoting.ladder(centre, side, quoted.distances, quoted.parts, depth, market.tick, market.lot)
             for side, depth in zip((BUY, SELL), budgets, strict=True)
         }
-        quoted.centre, quoted.placed_us = centre, self.sim.env.now
-        market.quote_ladders(self.node, ladders, cause=cause, channel=self._channel(quoted))
+        news = round(quoted.centre * (quoted.view.fundamental / (quoted.fundamental or quoted.view.fundamental) - 1.0))
+        quoted.centre, quoted.placed_us, quoted.fundamental = centre, self.sim.env.now, quoted.view.fundamental
+        market.quote_ladders(self.node, ladders, cause=cause, news=news)
         placed = market.resting(self.node)
         quoted.unplaced = tuple(budget - rests for budget, rests in zip(budgets, placed, strict=True))
-
-    def _channel(self, quoted: Quoted) -> int:
-        return Channel.MAKER_INVENTORY if quoted.held != quoted.start else Channel.EXOGENOUS
 
     def _next_refill(self) -> float | None:
         """Return the microseconds until the next ladder is worth refilling or the cooldown ends, if ever."""

@@ -23,7 +23,7 @@ from contagion.finance.book import Walk
 from contagion.ledger import Leg, Refused
 from contagion.log import Channel
 from contagion.mechanisms.order_book.direct import Direct
-from contagion.mechanisms.order_book.tape import Tapes
+from contagion.mechanisms.order_book.tape import Displacements, Tapes
 from contagion.params import AssetName, Number, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import Feed, Mechanism, Process, Trade
@@ -69,7 +69,7 @@ class OrderBook:
         self.scale: int = 10 ** (decimals + PRICE_DECIMALS - cash)
         self.tick, self.lot = to_units(params.tick, PRICE_DECIMALS), to_units(params.lot, decimals)
         self.feeds: dict[int, Feed] = {}
-        self._noted = 0
+        self._noted, self._displaced = 0, Displacements()
         self.traded = add_contract(sim, node, self.asset, self.numeraire) if self.perpetual else self.asset
 
     def open(self) -> None:
@@ -208,14 +208,20 @@ class OrderBook:
         self._move(event, channel)
         return event
 
-    def quote_ladders(self, maker: int, ladders: Ladders, *, cause: int, channel: int) -> int:
-        """Replace a maker's ladders, (prices, quantities) by side, and return the event."""
+    def quote_ladders(
+        self, maker: int, ladders: Ladders, *, cause: int, channel: int = Channel.MAKER_INVENTORY, news: int = 0
+    ) -> int:
+        """Replace a maker's ladders, (prices, quantities) by side, and return the event.
+
+        news : by how much (10^-9 of the numeraire) the maker moves with the fundamental. So much of what the price
+        moves is exogenous; the rest undoes what trades have done to it, or is the maker's own (`channel`).
+        """
         event = self.sim.record(
             "quote", maker, cause=cause, asset=self.traded, market=self.node,
             quantity=sum(len(prices) for prices, _ in ladders.values()),
         )  # fmt: skip
         self._tapes.place(maker, ladders)
-        self._move(event, channel)
+        self._move(event, channel, news=news)
         return event
 
     def cancel_all(self, maker: int, *, cause: int, distress: bool = False) -> tuple[int, int]:
@@ -324,10 +330,10 @@ class OrderBook:
                 found = True
         return found
 
-    def _move(self, event: int, channel: int, note: bool = False) -> None:
-        """Move the feed: what the ghost book would have moved through `channel`, the rest as liquidity withdrawal.
+    def _move(self, event: int, channel: int, note: bool = False, news: int | None = None) -> None:
+        """Move the feed: what the ghost book would have moved by its channels, the rest as liquidity withdrawal.
 
-        Depth that changed by a tenth is logged even when the price did not.
+        Depth that changed by a tenth is logged even when the price did not. news : given for a quote.
         """
         feed, tapes = self.feeds[self.traded], self._tapes
         ghost, real = tapes.increments()
@@ -338,13 +344,25 @@ class OrderBook:
         self._noted = sum(depth)
         moved, own = price - feed.mark.price, ghost * self.quote_price // PRICE_SCALE
         if ghost == tapes.real_delta:
-            feed.move(price, event, channel, depth)
+            own = moved
+        parts = [(channel, own)]
+        if news is None:
+            self._displaced.push(channel, own)
         else:
-            feed.move_by([(channel, own), (Channel.LIQUIDITY_WITHDRAWAL, moved - own)], event, depth)
+            parts = self._of_quote(own, news * self.quote_price // PRICE_SCALE, channel)
+        feed.move_by([*parts, (Channel.LIQUIDITY_WITHDRAWAL, moved - own)], event, depth)
+        if moved != own:
             for withdrawal in tapes.withdrawals(event):
                 self.sim.contribute(event, withdrawal)
         if note and not tapes.real_delta:
             feed.note(event, depth)
+
+    def _of_quote(self, own: int, news: int, channel: int) -> list[tuple[int, int]]:
+        """Return the parts of what a quote does to the price: news, what it undoes of trades, the maker's own."""
+        exogenous = max(min(news, own), 0) if own > 0 else min(max(news, own), 0)
+        undone = self._displaced.undo(own - exogenous)
+        rest = own - exogenous - sum(increment for _, increment in undone)
+        return [(Channel.EXOGENOUS, exogenous), *undone, (channel, rest)]
 
     def _in_currency(self, price: int) -> int:
         return min(max(price * self.quote_price // PRICE_SCALE, 1), SUPPLY_LIMIT - 1)

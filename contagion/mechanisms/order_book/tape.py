@@ -104,3 +104,38 @@ class Tapes:
 
     def _tapes(self) -> tuple[Tape, ...]:
         return (self.real,) if self.ghost is None else (self.real, self.ghost)
+
+
+class Displacements:
+    """What trades have done to a price that quotes have not yet undone, latest last.
+
+    A sale walks the price down and makers bring it back: the two are one force, and what stays is its effect. So a
+    re-quote undoes the displacements it goes against, each through its own channel, before it is a maker's own.
+
+    >>> displaced = Displacements()
+    >>> displaced.push(2, -30), displaced.undo(20), displaced.undo(20)
+    (None, [(2, 20)], [(2, 10)])
+    """
+
+    def __init__(self) -> None:
+        self._stack: list[tuple[int, int]] = []
+
+    def push(self, channel: int, increment: int) -> None:
+        """Remember the increment of a trade; one in the other direction undoes what it meets."""
+        rest = increment - sum(delta for _, delta in self.undo(increment))
+        if rest and self._stack and self._stack[-1][0] == channel:
+            rest += self._stack.pop()[1]
+        if rest:
+            self._stack.append((channel, rest))
+
+    def undo(self, increment: int) -> list[tuple[int, int]]:
+        """Return the parts (channel, increment) of a move that undo earlier ones, latest first, and forget those."""
+        parts = []
+        while increment and self._stack and (self._stack[-1][1] > 0) != (increment > 0):
+            channel, delta = self._stack.pop()
+            part = max(increment, -delta) if increment < 0 else min(increment, -delta)
+            if delta + part:
+                self._stack.append((channel, delta + part))
+            parts.append((channel, part))
+            increment -= part
+        return parts

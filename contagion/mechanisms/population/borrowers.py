@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from contagion.errors import Misfit
 from contagion.ports import LENDERS, Position
 from contagion.simulation import Simulation
@@ -57,12 +58,12 @@ class Borrowers:
             raise Misfit((*path, "spread" if p.tail is None else "tail"), "draws sizes beyond any number")
         units = np.floor(raw * (total / math.fsum(raw))).astype(np.int64)
         units[int(np.argmax(units))] += total - int(units.sum())
-        return units
+        return np.asarray(units)
 
     def _healths(self, rng: np.random.Generator) -> NDArray[np.float64]:
         p = self.params
         floor, distance = float(p.health_floor), float(p.health_median - p.health_floor)
-        return np.round(floor + distance * rng.lognormal(0.0, float(p.health_spread), p.count), 6)
+        return np.asarray(np.round(floor + distance * rng.lognormal(0.0, float(p.health_spread), p.count), 6))
 
     def _decimals(self, asset: int) -> int:
         return self.sim.ledger.assets[asset].decimals
