@@ -1,4 +1,4 @@
-"""Run one random world and check everything that must hold: ``python -m tests.fuzz SEED...``."""
+"""Run random worlds and check everything that must hold: ``python -m tests.fuzz [--venues] SEED...``."""
 
 import sys
 from random import Random
@@ -68,10 +68,11 @@ def checked_run(graph: nx.MultiDiGraph, twin: str, **options: Any) -> Run:
     return run
 
 
-def main(seeds: list[str]) -> None:
-    """Fuzz each seed; the first defect ends it with its traceback."""
+def main(words: list[str]) -> None:
+    """Fuzz each seed, of worlds with exchanges after ``--venues``; the first defect ends it with its traceback."""
+    seeds = [word for word in words if word != "--venues"]
     for seed in seeds:
-        fuzz(int(seed))
+        (fuzz if seeds == words else fuzz_venues)(int(seed))
 
 
 if __name__ == "__main__":

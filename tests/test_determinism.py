@@ -4,6 +4,8 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -12,15 +14,20 @@ import numpy as np
 import pytest
 from numpy._core import _multiarray_umath as umath
 
+from contagion.accounts import LiquidationIndex
 from contagion.assembly import build, collect
 from contagion.log import Table
+from contagion.mechanisms.exchange import roster
 from contagion.study.twins import run
+from tests.random_venues import random_venues
 from tests.random_worlds import random_graph
 from tests.worlds import WORLDS, edge, graph_of, market, population_world, sale
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "from tests.test_determinism import digests; print(*digests())"
 RANDOM_WORLDS = (13, 18, 21)
+RANDOM_VENUES = (9, 13, 19)
+"""Worlds of exchanges in which accounts are liquidated, the fund pays, winners are deleveraged and deficits stay."""
 
 
 def digest(graph: nx.MultiDiGraph, seed: int = 0, *, shuffle_ties: bool = False) -> str:
@@ -29,8 +36,13 @@ def digest(graph: nx.MultiDiGraph, seed: int = 0, *, shuffle_ties: bool = False)
 
 def digests() -> list[str]:
     """Return the digests of every small world and of some random ones."""
-    graphs = [*(WORLDS[kind]() for kind in sorted(WORLDS)), *(random_graph(seed)[0] for seed in RANDOM_WORLDS)]
-    return [digest(graph) for graph in graphs]
+    random = [*(random_graph(seed)[0] for seed in RANDOM_WORLDS), *map(venues, RANDOM_VENUES)]
+    return [digest(graph) for graph in [*(WORLDS[kind]() for kind in sorted(WORLDS)), *random]]
+
+
+def venues(seed: int) -> nx.MultiDiGraph:
+    """Return a random world of exchanges."""
+    return random_venues(seed)[0]
 
 
 def digests_elsewhere(**environment: str) -> list[str]:
@@ -78,11 +90,14 @@ def test_cpu_features_do_not_show_in_a_digest() -> None:
     assert digests_elsewhere(NPY_DISABLE_CPU_FEATURES=" ".join(found)) == digests()
 
 
+@pytest.mark.parametrize("world", [population_world, partial(venues, 13)], ids=["population", "venues"])
 @pytest.mark.parametrize("budget", [0, 50, 1_000_000])
-def test_spooling_to_disk_does_not_show_in_a_digest(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run(population_world(), twins=False)
+def test_spooling_to_disk_does_not_show_in_a_digest(
+    budget: int, world: Callable[[], nx.MultiDiGraph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(world(), twins=False)
     monkeypatch.setattr(Table, "CHUNK", 32)
-    graph = population_world()
+    graph = world()
     sim = build(graph, row_budget=budget)
     sim.run(graph.graph["horizon_us"])
     assert (sim.log.events.in_memory < len(sim.log.events)) == (budget < 1_000_000)
@@ -107,9 +122,19 @@ def test_logging_and_progress_do_not_show_in_a_digest(caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("shuffle", range(3))
 def test_the_order_of_nodes_and_edges_does_not_show_in_a_digest(shuffle: int) -> None:
-    graphs = [population_world(), *(random_graph(seed)[0] for seed in RANDOM_WORLDS)]
+    graphs = [population_world(), *(random_graph(seed)[0] for seed in RANDOM_WORLDS), *map(venues, RANDOM_VENUES)]
     for graph in graphs:
         assert digest(reordered(graph, shuffle)) == digest(graph), graph.graph["name"]
+
+
+def test_a_compiled_liquidation_index_does_not_show_in_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    found = []
+    for compiled in (False, True):
+        index = partial(LiquidationIndex, compiled=compiled)
+        monkeypatch.setattr(roster, "LiquidationIndex", lambda book, prices, index=index, **_: index(book, prices))
+        found.append([digest(venues(seed)) for seed in RANDOM_VENUES])
+    assert found[0] == found[1]
 
 
 def test_another_seed_draws_another_crowd() -> None:

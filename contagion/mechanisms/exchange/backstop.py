@@ -2,11 +2,11 @@
 
 Positions that no book would take are passed on at the price at which their owner has nothing left. Longs first,
 then shorts: the fund takes those that cost it least, as long as it is worth something at the mark afterwards
-and its pool for that contract bears what it lost and holds there; the rest is closed against the opposite positions with the highest rank
-(auto-deleveraging), at that price, so that the book is not touched; opposite positions with a loss are not
-asked. What then remains is a loss that nobody has covered, and the exchange stands for it with its own balance
-sheet. Without a fund, the winners come first. What fund and exchange hold is worked off through the book while
-the mark comes its way.
+and its pool for that contract bears what it has lost and holds there; the rest is closed against the opposite
+positions with the highest rank (auto-deleveraging), at that price, so that the book is not touched; opposite
+positions with a loss are not asked. What then remains is a loss that nobody has covered, and the exchange stands
+for it with its own balance sheet. Without a fund, the winners come first. What fund and exchange hold is worked
+off through the book while the mark comes its way.
 
 With `settlement = "haircut"` the fund (or, without one, the exchange) may run below zero while the cascade
 lasts; in the first interval without a breach the profits of open positions are cut by what is missing, contract
