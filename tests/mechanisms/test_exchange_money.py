@@ -295,3 +295,17 @@ def test_nothing_leaves_or_arrives_while_transfers_are_halted() -> None:
     settle(sim, 200)
     (paid,) = rows(sim, "payout")
     assert paid.time_us == 300 * SECOND and held(sim, "ann", "usd") == 100 * USD
+
+
+def test_a_coin_that_is_not_kept_here_is_refused_on_every_way_in() -> None:
+    graph = desk_graph({"ann": Holding(1_000)})
+    graph.add_node("doge", kind="asset", decimals=6, path=("nodes", "doge"))
+    sim = build(graph)
+    settle(sim)
+    exchange, ann, doge = node(sim, "exchange"), sim.network.ids["ann"], sim.assets["doge"]
+    assert exchange.balance(ann, doge) == 0
+    for way in (exchange.deposit, exchange.withdraw):
+        with pytest.raises(Refused, match="exchange does not keep doge"):
+            way(ann, doge, 1, cause=0)
+    with pytest.raises(Refused, match="exchange does not keep doge"):
+        exchange.deliver(ann, doge, 1)

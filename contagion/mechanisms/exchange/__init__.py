@@ -170,9 +170,6 @@ class Exchange:
 
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
         """Return the legs by which a holder's balance of a coin changes by `amount`."""
-        if asset not in self.custody.claims:
-            name = self.sim.ledger.assets[asset].name
-            raise Refused(f"{self.sim.network.names[self.node]} does not keep {name}")
         return self.custody.deliver(holder, asset, amount)
 
     def position(self, holder: int, contract: int, quantity: int, cost: int) -> list[Leg]:
@@ -266,6 +263,7 @@ class Exchange:
         while transfers are halted waits for their end.
         """
         self.custody.refuse_halted()
+        self.custody.claim(asset)
         self._refuse_short(holder, asset, amount)
         event = self.sim.record("withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount)
         self.sim.start(self._pay_later(holder, asset, amount, event))

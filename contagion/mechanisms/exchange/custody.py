@@ -55,11 +55,18 @@ class Custody:
         return self.sim.claim_feed(book.traded, self.settlement, price)
 
     def balance(self, holder: int, asset: int) -> int:
-        """Return a holder's balance of a coin here, or the contracts of its position."""
+        """Return a holder's balance of a coin here (none of one that is not kept), or the contracts of its position."""
         balances = self.sim.ledger.balances[holder]
-        if asset in self.contracts:
+        if asset in self.contracts or holder not in self.clients:
             return balances[asset]
-        return balances[self.claims[asset]] if holder in self.clients else balances[asset]
+        return balances[self.claims[asset]] if asset in self.claims else 0
+
+    def claim(self, asset: int) -> int:
+        """Return the claim that stands for a coin here; Refused for one that is not kept."""
+        if asset not in self.claims:
+            name = self.sim.ledger.assets[asset].name
+            raise Refused(f"{self.sim.network.names[self.node]} does not keep {name}")
+        return self.claims[asset]
 
     def can_deliver(self, holder: int, asset: int, amount: int) -> bool:
         """Return whether a holder could deliver so much: clients may borrow, others have to have it."""
@@ -68,8 +75,11 @@ class Custody:
         return self.balance(holder, asset) >= amount
 
     def deliver(self, holder: int, asset: int, amount: int) -> list[Leg]:
-        """Return the legs by which a client's claim, or an outsider's own coins, change by `amount`."""
-        claim = self.claims[asset]
+        """Return the legs by which a client's claim, or an outsider's own coins, change by `amount`.
+
+        Refused for a coin that is not kept here.
+        """
+        claim = self.claim(asset)
         if holder in self.clients:
             return [(holder, claim, amount)]
         return [(holder, asset, amount), (self.node, asset, -amount), (self.node, claim, amount)]
@@ -150,9 +160,9 @@ class Custody:
             raise Refused(f"transfers at {self.sim.network.names[self.node]} are halted until {format_duration(end)}")
 
     def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
-        """Take a client's coins in at once; Refused while halted. Return the event."""
+        """Take a client's coins in at once; Refused while halted, and for a coin not kept here. Return the event."""
         self.refuse_halted()
-        claim = self.claims[asset]
+        claim = self.claim(asset)
         return self.sim.transact(
             "deposit", holder, (holder, asset, -amount), (self.node, asset, amount),
             (self.node, claim, -amount), (holder, claim, amount), cause=cause, asset=asset, market=self.node,
