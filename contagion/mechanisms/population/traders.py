@@ -166,8 +166,11 @@ class Traders:
             self._used[rows] += 1
 
     def _cash(self, slots: Integers, quantities: Integers, costs: Integers, distance: Floats) -> Integers:
-        """Return the cash with which each account's margin is used up when all it has moves against it so far."""
-        stressed = np.rint(quantities * (1.0 - np.sign(quantities) * distance[:, None])).astype(np.int64)
+        """Return the cash with which each account's margin is used up when all it has moves against it so far.
+
+        A position of a few units is put at more than its distance, never at less.
+        """
+        stressed = np.floor(quantities * (1.0 - np.sign(quantities) * distance[:, None])).astype(np.int64)
         rules = self._exchange.rules()
         rows = rows_of(slots, stressed, costs, np.zeros(self.count, np.int64))
         missing = -AccountBook(rows, rules).margins(self._exchange.prices())
