@@ -45,6 +45,7 @@ class Arbitrageur:
         self.sim, self.node, self.params = sim, node, params
         self._inbox = sim.inbox()
         self._under_way: set[tuple[int, int]] = set()
+        self._turned_away = False
 
     def open(self) -> None:
         """Open the accounts and learn the markets."""
@@ -81,7 +82,7 @@ class Arbitrageur:
             for cause, content in self._inbox.take():
                 if isinstance(content, Tick):
                     causes[content.asset] = cause
-                elif content == self.node:
+                if content == self.node or self._turned_away:
                     self._arrived(cause)
             for asset, group in sorted(self._markets.items()):
                 heard = [causes[market.traded] for market in group if market.traded in causes]
@@ -157,16 +158,19 @@ class Arbitrageur:
         self._under_way.add(key)
 
     def _arrived(self, cause: int) -> None:
-        """Deposit what has arrived where it was wanted; while that exchange is halted, later."""
+        """Deposit what has arrived where it was wanted; while that exchange is halted, at the next news."""
+        self._turned_away = False
         for asset, node in sorted(self._under_way):
             amount = self.sim.ledger.balances[self.node][asset]
             exchange: Any = self.sim.mechanisms[node]
-            if amount > 0:
-                try:
-                    exchange.deposit(self.node, asset, amount, cause=cause)
-                except Refused:
-                    continue
-            self._under_way.discard((asset, node))
+            if amount <= 0:
+                continue
+            try:
+                exchange.deposit(self.node, asset, amount, cause=cause)
+            except Refused:
+                self._turned_away = True
+            else:
+                self._under_way.discard((asset, node))
 
 
 MECHANISM: type[Mechanism] = Arbitrageur

@@ -1,0 +1,54 @@
+"""An arbitrageur between two exchanges: its coins travel, wait before a halted door, and count once."""
+
+from typing import Any
+
+import pytest
+
+from contagion.assembly import build
+from contagion.units import SECOND
+from tests.sight import held, rows
+from tests.worlds import Table, edge, graph_of
+
+
+def two_exchanges(**near: Any) -> Any:
+    """Return a simulation in which ether is dear at `near` and somebody has to bring it from `far`."""
+    nodes: dict[str, Table] = {
+        "usd": {"kind": "asset", "decimals": 6},
+        "eth": {"kind": "asset", "decimals": 6, "price": 2000},
+        "arb": {"kind": "arbitrageur", "size": {"eth": 5}, "capacity": {"eth": 100}, "refill_at": 0.5},
+    }
+    edges = []
+    for name, terms in (("near", near), ("far", {})):
+        book = f"{name}-spot"
+        stubs = [{"at": at, "quantity": 50} for at in (0.99, 0.95, 0.9, 1.01, 1.05, 1.5)]
+        nodes[book] = {
+            "kind": "order_book", "asset": "eth", "numeraire": "usd", "lot": 0.01, "stubs": stubs,
+            "price": 2100 if name == "near" else 2000,
+        }  # fmt: skip
+        nodes[name] = {
+            "kind": "exchange", "settlement": "usd", "assets": {"eth": {"market": book}}, "withdrawal_delay": "30s",
+        } | terms  # fmt: skip
+        edges += [
+            edge("trades", name, book), edge("prices", book, [name, "arb"]), edge("arbitrage", "arb", book),
+            edge("margin", name, "arb", balances={"eth": 1 if name == "near" else 40, "usd": 100_000}),
+        ]  # fmt: skip
+    sale = {"kind": "sale", "market": "far-spot", "asset": "eth", "quantity": 1}
+    sales = [sale | {"at": f"{at}s"} for at in (1, 100, 200)]
+    sim = build(graph_of(nodes, edges, sales))
+    sim.run(300 * SECOND)
+    return sim
+
+
+def test_coins_are_brought_where_they_run_out() -> None:
+    sim = two_exchanges()
+    asked, paid, put = (rows(sim, kind)[0] for kind in ("withdrawal", "payout", "deposit"))
+    assert (asked.node, asked.asset, paid.time_us - asked.time_us) == ("arb", "eth", 30 * SECOND)
+    assert put.cause == paid.id and put.quantity == paid.quantity and held(sim, "arb", "eth") == 0
+
+
+@pytest.mark.parametrize("end", [90, 250])
+def test_coins_that_find_a_door_closed_are_deposited_when_something_is_heard_again(end: int) -> None:
+    sim = two_exchanges(halts=[{"start": "10s", "end": f"{end}s"}])
+    paid, put = rows(sim, "payout")[0], rows(sim, "deposit")
+    assert [row.time_us // SECOND for row in put][:1] == ([100] if end == 90 else [])
+    assert held(sim, "arb", "eth") == (0 if put else paid.quantity)
