@@ -57,7 +57,7 @@ SINGLE = {
     ),
     "unknown top-level key": ("monotone = true", "monoton = true", "did you mean 'monotone'?"),
     "unknown kind": ('kind = "amm"', 'kind = "ammm"', "did you mean 'amm'?"),
-    "kind of a later version": ('kind = "amm"', 'kind = "order_book"', "kind"),
+    "kind of a later version": ('kind = "amm"', 'kind = "whale"', "kind"),
     "kind that is code": ('kind = "amm"', 'kind = "os.path"', "--allow-code"),
     "kind that is a list": ('kind = "amm"', 'kind = ["amm"]', "nodes.pool.kind"),
     "no kind": ('[nodes.suppliers]\nkind = "account"', "[nodes.suppliers]", "nodes.suppliers"),
