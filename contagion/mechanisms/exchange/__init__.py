@@ -310,7 +310,9 @@ class Exchange:
             busy = True
             while busy:
                 yield sim.env.timeout(interval - sim.env.now % interval)
-                self.marks.hear(self._inbox.take())
+                if heard := self._inbox.take():
+                    self.marks.hear(heard)
+                    self.roster.news = heard[-1].cause
                 moving = self.marks.update()
                 busy = (not passive and self.engine.interval()) or moving
 
@@ -360,7 +362,6 @@ class Exchange:
 
     def _wake(self, event: int) -> None:
         """Let the engine look at its next interval, although no source has moved."""
-        self.roster.news = event
         self._inbox.send(Message(event, None), 0)
 
     def _terms_of(self, asset: int) -> CoinTerms:

@@ -61,7 +61,10 @@ def blank_cohort(holder: Integers, member: Integers) -> Cohort:
 
 
 class Roster:
-    """The accounts of one exchange; `lines` are its coins (but the settlement) and contracts, in one order."""
+    """The accounts of one exchange; `lines` are its coins (but the settlement) and contracts, in one order.
+
+    news : the event that the exchange heard of last, the cause where no mark has moved against an account.
+    """
 
     def __init__(self, sim: Simulation, custody: Custody, lines: Sequence[Line], pieces: Sequence[Pieces]) -> None:
         self.sim, self.custody, self.lines, self.pieces = sim, custody, lines, pieces
