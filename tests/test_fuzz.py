@@ -44,7 +44,7 @@ def check(world: Callable[[int], Any], seed: int, flag: str) -> None:
 
 
 def test_random_exchanges_draw_every_fault_and_load() -> None:
-    graphs = [random_venues(seed)[0] for seed in range(120)]
+    graphs = [random_venues(seed)[0] for seed in range(200)]
     assert {graph.graph["fault"] for graph in graphs} == {"", *FAULTS}
     assert {graph.graph["fault"] for graph in graphs if not graph.graph["at_rest"]} <= {"penniless maker"}
     for graph in graphs[:40]:
