@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contagion.metrics.losses import shortfalls
 from contagion.runs import Run
 from contagion.scenario import load
 from contagion.study.twins import run
@@ -134,3 +135,13 @@ def test_a_sweep_is_explained_back_to_the_shock_with_the_withdrawals_that_emptie
     named = parents["contributor"][np.isin(parents["event"], swept)]
     assert len(named)
     assert {result.books.kinds[kind] for kind in kinds[named].tolist()} == {"cancel"}
+
+
+def test_the_outside_holds_contracts_from_its_stubs_and_is_never_under_water() -> None:
+    result = crash()
+    tables, books = result.tables, result.books
+    short = shortfalls(tables["balances"], tables["prices"], books)
+    assert all(holder != books.world for _, holder in short)
+    own = tables["balances"]["holder"] == books.world
+    held = {books.assets[asset] for asset in tables["balances"]["asset"][own].tolist()}
+    assert any(name.endswith(":contract") for name in held)

@@ -92,11 +92,13 @@ def shortfalls(balances: Columns, prices: Columns, books: Any) -> dict[tuple[int
     """Return by how much open positions are under water, by (lender, holder), as each lender values them.
 
     A position is all claims between one holder (or member) and one lender: deposits count for it, debts against.
+    The outside, which may owe anything, is never under water.
     """
     lenders = np.maximum(np.asarray(books.issuers), np.asarray(books.creditors))
     claims = (np.asarray(books.underlying) >= 0) & (lenders >= 0)
     lender = lenders[balances["asset"]]
-    chosen = claims[balances["asset"]] & (lender != balances["holder"])
+    inside = ~np.isin(balances["holder"], [books.world, *books.outside])
+    chosen = claims[balances["asset"]] & (lender != balances["holder"]) & inside
     if not chosen.any():
         return {}
     marks = Marks(prices, books)

@@ -106,7 +106,7 @@ class Roster:
     def start(self) -> None:
         """Build the indices at the opening marks."""
         prices = self.prices()
-        self._indices = {holder: LiquidationIndex(book, prices, compiled=False) for holder, book in self.crowds.items()}
+        self._indices = {holder: LiquidationIndex(book, prices) for holder, book in self.crowds.items()}
 
     # ----------------------------------------------------------------------------------------- looking
 
