@@ -72,6 +72,8 @@ def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
     for number in range(draft.rng.randint(1, 4)):
         _add_shock(draft, number)
     FAULTS.get(draft.fault, lambda _: None)(draft)
+    for name in draft.spot:
+        draft.nodes[name]["pool"] = draft.rng.choice([1, 1, 0.1])
     graph = build(draft.nodes, draft.edges)
     graph.graph.update(
         name=f"venues-{seed}", horizon_us=int(draft.minutes * MINUTE_US), seed=seed, shocks=draft.shocks,

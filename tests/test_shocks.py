@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from contagion.assembly import build
 from contagion.errors import BadInput
+from contagion.json_schema import scenario_schema
+from contagion.shocks import SHOCKS
 from contagion.units import PPM, PRICE_SCALE, SECOND
 from tests.bank import bank_graph
 from tests.sight import give, held, mark, node, position, price, quotes, rows, settle
@@ -300,3 +302,10 @@ def test_who_has_no_account_sells_no_contracts() -> None:
     sim = build(graph_of(nodes, edges, [short]))
     sim.run(5 * SECOND)
     assert len(rows(sim, "refused-sale")) == 1 and held(sim, "bob", "eth-perp:contract") == 0
+
+
+def test_the_schema_of_a_scenario_knows_every_shock_and_when_a_stall_ends() -> None:
+    parts = scenario_schema()["$defs"]
+    assert {f"shock-{kind}" for kind in SHOCKS} <= set(parts)
+    stated = parts["shock-stall"]["properties"]
+    assert {"node", "at", "over"} <= set(stated) and stated["kind"] == {"const": "stall"}
