@@ -159,7 +159,8 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
     whole = median(result.outcome.whole for result in bare)
     with_log = median(result.outcome.whole for result in logged)
     outcome, wall = done.outcome, median(result.outcome.wall for result in bare)
-    print(f"  {name}: {whole:.1f} s of processor, {wall:.1f} s of wall time for {outcome.finds:,} finds and {outcome.liquidations:,} liquidations "
+    print(f"  {name}: {whole:.1f} s of processor ({wall:.1f} s of wall) time for {outcome.finds:,} finds and "
+          f"{outcome.liquidations:,} liquidations "
           f"({whole / max(outcome.liquidations, 1) * 1e6:.2f} us each; finding alone {outcome.finding:.1f} s); "
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "

@@ -54,7 +54,7 @@ class Market(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Seconds of processor time in finds and in all, of wall time, finds, liquidations, digest of all found in order."""
+    """Seconds of processor time in finds and in all, of wall time; finds, liquidations, digest of all found."""
 
     finding: float
     whole: float
@@ -267,17 +267,21 @@ def compare(count: int, events: dict[str, int], repetitions: int) -> None:
 
 
 def flat(counts: tuple[int, ...], events: int) -> None:
-    """Print what a find costs for books of any size with the same accounts near their margin."""
-    near = 20_000
-    for compiled in (False, True) if numba is not None else (False,):
-        parts = []
-        for count in counts:
-            market = draw(count, events, linear_rules(), drift=0.0)
-            rows = market.rows
-            rows[near:, CASH] += 10**12
-            done = median(play(market, by_index(compiled), events).finding for _ in range(3))
-            parts.append(f"{count:,}: {done / events * 1e6:.1f} us")
-        print(f"  {near:,} near the margin, {'compiled' if compiled else 'NumPy'}: {', '.join(parts)} an event")
+    """Print what an event costs in books of any size with the same accounts near their margin."""
+    market = draw(20_000, events, linear_rules(), drift=0.0)
+    cost: dict[tuple[int, bool], float] = {}
+    for count in counts:
+        rows = np.resize(market.rows, (count, market.rows.shape[1]))
+        rows[len(market.rows) :, CASH] += 10**12
+        for compiled in (False, True) if numba is not None else (False,):
+            runs = [play(market._replace(rows=rows), by_index(compiled), events, copy=False) for _ in range(1)]
+            cost[count, compiled] = median(done.finding for done in runs) / events * 1e6
+            rows[:] = np.resize(market.rows, rows.shape)
+            rows[len(market.rows) :, CASH] += 10**12
+    for compiled in dict.fromkeys(way for _, way in cost):
+        parts = ", ".join(f"{count:,}: {cost[count, compiled]:.1f} us" for count in counts)
+        print(f"  20,000 near the margin, {'compiled' if compiled else 'NumPy'}, {parts} an event; "
+              f"largest / smallest {cost[counts[-1], compiled] / cost[counts[0], compiled]:.2f}")  # fmt: skip
 
 
 def main() -> None:
