@@ -63,7 +63,7 @@ class Simulation:
         self.underlying: dict[int, int] = {}
         self.introduced: dict[int, NDArray[np.bool_]] = {}
         self.openings: dict[int, Callable[[int, Integers], list[Any]]] = {}
-        self.highest = 0.0
+        self.highest = 0
         if shuffle_ties:
             self.env._eid = _shuffled(self.rng("ties"))  # type: ignore[assignment]
         self.log.append_root(0, "clock", -1, -1)
@@ -109,7 +109,7 @@ class Simulation:
             return self.log.append(self.env.now, kind, node, cause, **columns)
         facts = self._failure(cause, list(exposures), list(direct), columns.get("value", 0))
         event = self.log.append_failure(self.env.now, kind, node, cause, facts, **columns)
-        self.highest = max(self.highest, self.log.weighted_generation(event))
+        self.highest = max(self.highest, self.log.depths[event].generation)
         return event
 
     def record_members(
@@ -124,7 +124,8 @@ class Simulation:
     ) -> int:
         """Log a failure for each of a crowd's members, or of a named node (member -1); return the first event."""
         first = self.log.append_failures(self.env.now, kind, node, causes, members, weighted, exogenous, **columns)
-        self.highest = max(self.highest, float(np.max(weighted, initial=0.0)))
+        deepest = max((self.log.depths[cause].generation for cause in np.unique(causes).tolist()), default=-1)
+        self.highest = max(self.highest, deepest + 1)
         return first
 
     def shock(self, node: int, *legs: Leg, cause: int = 0, **columns: int) -> int:

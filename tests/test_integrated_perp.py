@@ -91,7 +91,7 @@ def test_haircuts_are_the_published_ones(sim: Any) -> None:
 def test_the_queue_is_ranked_as_published() -> None:
     exchange = node(replayed("hyperliquid"), "exchange")
     sim, (line,) = exchange.sim, exchange.marks.lines
-    cohort, _ = exchange.engine.backstop._ranked(line, -1)
+    cohort = exchange.engine.backstop._ranked(line, -1)
     assert [sim.network.names[holder] for holder in cohort.holder] == EXPECTED["adl_order"]
 
 

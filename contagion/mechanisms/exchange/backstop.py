@@ -23,13 +23,15 @@ from contagion.finance.margin import share_out
 from contagion.log import Channel
 from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.marks import Line
-from contagion.mechanisms.exchange.roster import Cohort, Roster
+from contagion.mechanisms.exchange.roster import Cohort, Roster, joined
 from contagion.mechanisms.exchange.terms import ExchangeTerms
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 from contagion.venues import BUY, SELL
 
 Integers = NDArray[np.int64]
+_FIRST_LOOK = 1_024
+"""Members of a queue that are looked at first; then twice as many, and so on."""
 
 
 class Backstop:
@@ -42,6 +44,8 @@ class Backstop:
         self._haircut = terms.deleveraging.settlement == "haircut"
         self._unwind, self._share = to_ppm(terms.unwind), to_ppm(terms.pool)
         self._stake: float | None = None
+        self._refresh = terms.deleveraging.refresh
+        self._queues: dict[tuple[int, int], tuple[int, Cohort]] = {}
         self._lost: dict[int, int] = {}
         self._cause = self._advanced = 0
 
@@ -109,7 +113,7 @@ class Backstop:
     def _deleverage(self, part: Cohort, line: Line, quantity: Integers, money: Integers, events: Integers) -> None:
         """Close positions against the winners on the other side, by rank; what they cannot take stays uncovered."""
         side, size, lot = int(np.sign(quantity[0])), np.abs(quantity), line.book.lot
-        winners, held = self._ranked(line, -side)
+        winners, held = self._winners(line, -side, int(size.sum()))
         total = min(int(size.sum()), int(np.abs(held).sum()))
         closed = _first(size, total)
         paid = np.where(closed == size, money, np.rint(money * (closed / size)).astype(np.int64))
@@ -163,16 +167,40 @@ class Backstop:
             )  # fmt: skip
         return first
 
-    def _ranked(self, line: Line, side: int) -> tuple[Cohort, Integers]:
-        """Return the accounts with a profit on a side and their contracts, best rank first."""
+    def _winners(self, line: Line, side: int, wanted: int) -> tuple[Cohort, Integers]:
+        """Return accounts with a profit on a side and their contracts, best rank first: enough of them, or all."""
+        queue, at, count, alive = self._queue(line, side), 0, _FIRST_LOOK, None
+        parts, helds = [queue.take(slice(0, 0))], [np.zeros(0, np.int64)]
+        while at < len(queue) and (wanted > 0 or self._ranking == adl.PRO_RATA):
+            part = queue.take(slice(at, at + count))
+            held, cost = self.roster.positions(part, line.asset)
+            there = np.flatnonzero(held * side > 0)
+            alive = at + int(there[0]) if alive is None and len(there) else alive
+            rows = there[cost[there] + held[there] * self.roster.unit(line.asset) > 0]
+            parts.append(part.take(rows))
+            helds.append(held[rows])
+            wanted -= int(np.abs(held[rows]).sum())
+            at, count = at + count, 2 * count
+        ranked_us, _ = self._queues[line.asset, side]
+        self._queues[line.asset, side] = ranked_us, queue.take(slice(at if alive is None else alive, None))
+        return joined(parts), np.concatenate(helds)
+
+    def _queue(self, line: Line, side: int) -> Cohort:
+        """Return the queue of a side, ranked anew when it is older than `refresh`; those it has used up are gone."""
+        now, key = self.sim.env.now, (line.asset, side)
+        if key not in self._queues or now >= self._queues[key][0] + self._refresh:
+            self._queues[key] = now, self._ranked(line, side)
+        return self._queues[key][1]
+
+    def _ranked(self, line: Line, side: int) -> Cohort:
+        """Return the accounts with a profit on a side, best rank first."""
         prices, unit = self.roster.prices(), self.roster.unit(line.asset)
         cohort, held, cost = self.roster.opponents(line.asset, side)
         rows = np.flatnonzero(cost + held * unit > 0)
         cohort, held, cost = cohort.take(rows), held[rows], cost[rows]
         equity = self.roster.equities(cohort, prices)
         scores = adl.scores(self._ranking, held.astype(np.float64), -cost.astype(np.float64), unit, equity)
-        order = np.argsort(-scores, kind="stable")
-        return cohort.take(order), held[order]
+        return cohort.take(np.argsort(-scores, kind="stable"))
 
     # ------------------------------------------------------------------------------------ debts of the empty
 
@@ -276,8 +304,8 @@ class Backstop:
 
     def _cut(self, line: Line, side: int, deficit: int) -> int:
         """Cut profits on one side of a contract; return by how much together."""
-        winners, held = self._ranked(line, side)
-        _, cost = self.roster.positions(winners, line.asset)
+        winners = self._ranked(line, side)
+        held, cost = self.roster.positions(winners, line.asset)
         profit = np.rint(cost + held * self.roster.unit(line.asset)).astype(np.int64)
         cuts = adl.cuts(self._ranking, profit, deficit)
         used = np.flatnonzero(cuts)

@@ -60,6 +60,11 @@ def blank_cohort(holder: Integers, member: Integers) -> Cohort:
     return Cohort(holder, member, zeros, np.zeros(len(holder), np.int64), zeros, zeros)
 
 
+def joined(cohorts: Sequence[Cohort]) -> Cohort:
+    """Return the accounts of several cohorts, in order."""
+    return Cohort(*(np.concatenate([getattr(c, name) for c in cohorts]) for name in Cohort.__dataclass_fields__))
+
+
 class Roster:
     """The accounts of one exchange; `lines` are its coins (but the settlement) and contracts, in one order.
 

@@ -65,10 +65,14 @@ class Halt(Params):
 
 
 class Deleveraging(Params):
-    """How winners pay when the fund cannot: who first, by closing positions or by a haircut, at once or after all."""
+    """How winners pay when the fund cannot: who first, and by closing positions at once or by a haircut after all.
+
+    refresh : for how long a queue stands before all are ranked anew; who has no profit (any more) is passed over.
+    """
 
     ranking: Literal["binance", "bitmex", "hyperliquid", "pro-rata"] = "binance"
     settlement: Literal["close", "haircut"] = "close"
+    refresh: Duration = 0
 
 
 class ExchangeTerms(Params):
