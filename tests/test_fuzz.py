@@ -21,7 +21,10 @@ REGRESSIONS = {
     1165: "two overlapping repricings took a price below zero",
 }
 """Seeds that show a defect we once had (or could have), run whatever the number of seeds is."""
-VENUE_REGRESSIONS: dict[int, str] = {}
+VENUE_REGRESSIONS = {
+    172: "a trade of its own brings an account into breach: liquidations had the clock as their cause",
+    675: "a trader of a few units of a coin was drawn at no distance to liquidation at all",
+}
 """The same, of worlds with exchanges."""
 
 
