@@ -249,7 +249,7 @@ class Backstop:
             legs = self.roster.legs(part, custody.claims[line.asset], -moved)
             legs += [(keeper, custody.claims[line.asset], int(moved.sum()))]
             legs += [*self.roster.legs(part, custody.cash, money), (keeper, custody.cash, -int(money.sum()))]
-            self.sim.transact(
+            self._cause = self.sim.transact(
                 "insurance", keeper, *legs, cause=_largest(moved, part.cause), channel=Channel.INSURANCE,
                 asset=line.asset, market=self.node, quantity=int(moved.sum()), price=line.feed.mark.price,
             )  # fmt: skip
