@@ -32,7 +32,7 @@ from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, to_ppm
 from contagion.venues import BUY, EXCHANGES, QUOTED, SELL, open_accounts
 
-_LEVERAGE_STEP = 0.1
+_LEVERAGE_STEP, _HIGHEST = 0.1, 1e9
 _SHORTEST_US = 100_000
 
 
@@ -232,7 +232,8 @@ class MarketMaker:
     def _log_leverage(self, leverage: float) -> None:
         if leverage != inf and abs(leverage - self._leverage) >= _LEVERAGE_STEP and self._stressed:
             self._leverage = leverage
-            self.sim.record("leverage", self.node, cause=self._stressed, quantity=round(leverage * PPM))
+            stated = round(min(leverage, _HIGHEST) * PPM)
+            self.sim.record("leverage", self.node, cause=self._stressed, quantity=stated)
 
     def _limit_passed(self, leverage: float, equity: float) -> bool:
         p = self.params
