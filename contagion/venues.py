@@ -113,6 +113,7 @@ class Custodian(Protocol):
     node: int
     calls: Signal
     settlement: int
+    feeds: dict[int, Feed]
 
     def balance(self, holder: int, asset: int) -> int:
         """Return a holder's balance of an asset here, negative for a loan."""

@@ -2,7 +2,8 @@
 
 It quotes on the books of its `quotes` edges and holds its collateral (coins, staked tokens, a loan perhaps) in
 one account at the exchange of its `margin` edge. It hears markets, fundamentals and other venues over `prices`
-edges, acts `latency` later, and re-quotes a market only when its centre or its depth has moved by a threshold;
+edges and the exchange's marks over its `margin` edge, acts `latency` later, and re-quotes a market only when its
+centre, its depth or the touch has moved by a threshold;
 what was taken from a ladder comes back with a time constant, so it wakes by itself only to refill.
 
 Limits: leverage, drawdown of equity, stress (volatility over calm), age of what it hears. Past one of them, or
@@ -33,7 +34,8 @@ from contagion.units import PPM, PRICE_SCALE, to_ppm
 from contagion.venues import BUY, EXCHANGES, QUOTED, SELL, open_accounts
 
 _LEVERAGE_STEP, _HIGHEST = 0.1, 1e9
-_SHORTEST_US = 100_000
+_SHORTEST_US, _RETRY_US = 100_000, 1_000_000
+"""How soon a maker wakes by itself at the earliest: to refill, and to see whether it may come back."""
 
 
 class QuoteTerms(Parameters):
@@ -148,6 +150,10 @@ class MarketMaker:
                 base = getattr(link.peer, "asset", asset)
                 self._feeds[feed.market] = (what, base)
                 feed.changed.reach(self._inbox, link.latency_us)
+        for account in sim.links(self.node, EXCHANGES):
+            for asset, feed in sorted(account.peer.feeds.items()):
+                self._feeds.setdefault(feed.market, ("mark", asset))
+                feed.changed.reach(self._inbox, account.latency_us)
 
     def _quoted_at(self, market: Any, terms: QuoteTerms) -> Quoted:
         sim, p = self.sim, self.params
@@ -185,21 +191,25 @@ class MarketMaker:
     def _hear(self) -> int:
         """Take in what has arrived; return the event by which the exchange called or liquidated, if it did."""
         called, now = CLOCK, self.sim.env.now
+        for view in self._views.values():
+            view.advance(now)
         touched: dict[int, int] = {}
         for cause, content in self._inbox.take():
             if not isinstance(content, Tick):
                 called = cause if content == self.node else called
                 continue
             what, asset = self._feeds[content.market]
+            if what == "mark":
+                self._stressed = cause
+                continue
             self._age = max(now - content.time_us, self._age)
             if asset in self._views:
                 self._take_in(what, asset, content)
                 touched[asset] = cause
         for quoted in self._quoted:
             quoted.cause = touched.get(quoted.market.asset, quoted.cause)
-            quoted.view.advance(now)
         if touched:
-            self._stressed = max(touched.values())
+            self._stressed = max(self._stressed, *touched.values())
         return called
 
     def _take_in(self, what: str, asset: int, tick: Tick) -> None:
@@ -312,11 +322,19 @@ class MarketMaker:
         if not quoted.centre:
             return True
         centre = self._centre(quoted)
-        if abs(centre - quoted.centre) * PPM > quoted.centre * self._move:
+        if abs(centre - quoted.centre) * PPM > quoted.centre * self._move or self._touch_gone(quoted):
             return True
         return any(
             abs(new - had) > quoted.least for new, had in zip(self._budgets(quoted), self._left(quoted), strict=True)
         )
+
+    def _touch_gone(self, quoted: Quoted) -> bool:
+        """Return whether a side's best price has receded by more than a spread from where the first level stood."""
+        for side in (BUY, SELL):
+            best, first = quoted.market.best(side), quoted.centre * (PPM - side * quoted.distances[0]) // PPM
+            if best is None or side * (first - best) * PPM > 2 * quoted.centre * max(quoted.distances[0], self._move):
+                return bool(quoted.market.resting(self.node)[side == SELL] > 0)
+        return False
 
     def _requote(self, quoted: Quoted, cause: int) -> None:
         market, centre, budgets = quoted.market, self._centre(quoted), self._budgets(quoted)
@@ -334,8 +352,10 @@ class MarketMaker:
         """Return the microseconds until the next ladder is worth refilling or the cooldown ends, if ever."""
         now = self.sim.env.now
         if self._away_until is not None:
-            return max(self._away_until - now, _SHORTEST_US)
+            return max(self._away_until - now, _RETRY_US)
         times = [inf]
+        if any(view.stress > 1.0 for view in self._views.values()):
+            times.append(self.params.memory / 8)
         for quoted in self._quoted:
             for had, target in zip(self._left(quoted), self._targets(quoted), strict=True):
                 if target - had > quoted.least + 1:

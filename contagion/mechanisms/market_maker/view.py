@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from contagion.finance.quoting import approached
 
-MEAN_US, RISE_US = 40_000_000, 5_000_000
-"""Time constants of the mean that volatility is measured against, and of its rise."""
+MEAN_US = 40_000_000
+"""Time constant of the mean that volatility is measured against."""
 
 
 @dataclass
@@ -40,15 +40,20 @@ class View:
 
     def news(self, fundamental: int) -> None:
         """Move with the fundamental, in proportion."""
-        self.reference *= fundamental / self.fundamental
+        self.reference = float(round(self.reference * (fundamental / self.fundamental)))
         self.fundamental = fundamental
+        self._observe()
 
     def learn(self, price: int, share: float) -> None:
         """Move a share of the way to a price at which the maker has traded."""
-        self.reference += (price - self.reference) * share
+        self.reference = float(round(self.reference + (price - self.reference) * share))
+        self._observe()
 
     def advance(self, now_us: int) -> None:
-        """Let time pass: the pulls of other venues and of the fundamental, the mean, and volatility."""
+        """Let time pass: the pulls of other venues and of the fundamental, the mean, and volatility as it fades.
+
+        What is learnt afterwards counts from now on.
+        """
         elapsed, self.updated_us = now_us - self.updated_us, now_us
         if not elapsed:
             return
@@ -56,8 +61,11 @@ class View:
         for price, weight in self.others.values():
             self.reference += (price - self.reference) * min(weight * self.pull * seconds, 1.0)
         self.reference += (self.fundamental - self.reference) * min(self.anchor * seconds, 1.0)
-        self.mean = approached(self.mean, self.reference, elapsed, MEAN_US)
-        distance = abs(self.reference / self.mean - 1.0)
-        memory = RISE_US if distance > self.volatility else self.memory_us
-        self.volatility = round(approached(self.volatility, distance, elapsed, memory), 12)
-        self.reference, self.mean = float(round(self.reference)), float(round(self.mean))
+        self.mean = float(round(approached(self.mean, self.reference, elapsed, MEAN_US)))
+        self.reference = float(round(self.reference))
+        self.volatility = round(approached(self.volatility, 0.0, elapsed, self.memory_us), 12)
+        self._observe()
+
+    def _observe(self) -> None:
+        """Let volatility be at least the present distance of the reference from its mean."""
+        self.volatility = max(self.volatility, round(abs(self.reference / self.mean - 1.0), 12))
