@@ -1,15 +1,16 @@
 """Which accounts are in breach now, without asking all of them: exactly what a full scan would answer.
 
-**Nested shells**, the neighbour lists of molecular dynamics (Verlet 1967; nested ones: Grest, Dünweg and Kremer
-1989), with price moves for displacements. The survival radius of an account at prices P is a relative move of every
-price that it surely survives (`rules.survey`). Shell k holds the accounts whose radius, at the prices P_k
-when it was built, was at most s_k; s_0 < s_1 < ..., and the outermost shell is everybody. While prices are within
-s_k of P_k for every k, nobody outside shell 0 can be in breach. So a look at new prices evaluates shell 0; where prices
-have left s_k, shells k..0 are made again out of shell k + 1. Only present prices are compared with P_k: there is no
-path to remember, and nothing drifts.
+**Nested shells**, the neighbour lists of molecular dynamics (Verlet 1967) on several scales, with price moves for
+displacements. The survival radius of an account at prices P is a relative move of every price that it surely
+survives (`rules.survey`). Shell k holds the accounts whose radius, at the prices P_k when it was made, was at most
+s_k; s_0 < s_1 < ..., and beyond the last one is everybody. While prices are within s_k of P_k for every k from the
+inmost one in use on, nobody outside that shell can be in breach: a look at new prices evaluates its members only.
+When prices have left s_k, shells k..0 are made again out of shell k + 1. Only present prices are compared with P_k:
+there is no path to remember, and nothing drifts. The inmost shell in use is the first that holds a few hundred.
 
 An account is in shell k for all k from its *depth* on: one byte says where it is. Whoever is touched (trades, is
-liquidated, ...) is *loose* unless it is in shell 0, and evaluated at every look until shells are made again.
+liquidated, ...) is *loose* unless it is in the inmost shell, and evaluated at every look until shells are made again;
+then it joins the shells it must be in.
 
 **Singles.** An account with a position in one asset only has one price at which it breaches, whatever
 others do. These are sorted and cost nothing until the price gets there; then the account is loose.

@@ -1,6 +1,8 @@
 """The arithmetic of an index compiled with numba: the same operations in the same order, so the same bits.
 
-No fast mathematics: LLVM may then neither reorder sums nor fuse a product into one. Imported only when used.
+No fast mathematics: LLVM may then neither reorder sums nor fuse a product into one. Imported only when used. Compiled
+code is kept between runs and made again when this file changes; who changes a constant that comes from `rules` or
+`core` has to touch this file too.
 """
 
 from collections.abc import Callable
