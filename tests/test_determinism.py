@@ -26,8 +26,8 @@ from tests.worlds import WORLDS, edge, graph_of, market, population_world, sale
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "from tests.test_determinism import digests; print(*digests())"
 RANDOM_WORLDS = (13, 18, 21)
-RANDOM_VENUES = (9, 13, 19)
-"""Worlds of exchanges in which accounts are liquidated, the fund pays, winners are deleveraged and deficits stay."""
+RANDOM_VENUES = (10, 13, 19, 32, 46)
+"""Worlds of exchanges with liquidations, a fund that pays, deleveraging, deficits, funding, interest, transfers."""
 
 
 def digest(graph: nx.MultiDiGraph, seed: int = 0, *, shuffle_ties: bool = False) -> str:

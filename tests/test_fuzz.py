@@ -23,6 +23,8 @@ REGRESSIONS = {
 """Seeds that show a defect we once had (or could have), run whatever the number of seeds is."""
 VENUE_REGRESSIONS = {
     172: "a trade of its own brings an account into breach: liquidations had the clock as their cause",
+    351: "a leverage that 64 bits cannot count",
+    396: "profits were cut by the clock for coins that the fund had taken over",
     675: "a trader of a few units of a coin was drawn at no distance to liquidation at all",
 }
 """The same, of worlds with exchanges."""
