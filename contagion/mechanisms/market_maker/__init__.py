@@ -71,6 +71,7 @@ class Quoted:
     held: int = 0
     centre: int = 0
     fundamental: int = 0
+    touch: tuple[int | None, int | None] = (None, None)
     placed_us: int = 0
     least: int = 0
     unplaced: tuple[int, ...] = (0, 0)
@@ -329,11 +330,12 @@ class MarketMaker:
         )
 
     def _touch_gone(self, quoted: Quoted) -> bool:
-        """Return whether a side's best price has receded by more than a spread from where the first level stood."""
-        for side in (BUY, SELL):
-            best, first = quoted.market.best(side), quoted.centre * (PPM - side * quoted.distances[0]) // PPM
-            if best is None or side * (first - best) * PPM > 2 * quoted.centre * max(quoted.distances[0], self._move):
-                return bool(quoted.market.resting(self.node)[side == SELL] > 0)
+        """Return whether a side's best price has receded by more than a spread since the ladders were placed."""
+        spread = 2 * quoted.centre * max(quoted.distances[0], self._move)
+        for side, then in zip((BUY, SELL), quoted.touch, strict=True):
+            best = quoted.market.best(side)
+            if then is not None and (best is None or side * (then - best) * PPM > spread):
+                return True
         return False
 
     def _requote(self, quoted: Quoted, cause: int) -> None:
@@ -345,6 +347,7 @@ class MarketMaker:
         news = round(quoted.centre * (quoted.view.fundamental / (quoted.fundamental or quoted.view.fundamental) - 1.0))
         quoted.centre, quoted.placed_us, quoted.fundamental = centre, self.sim.env.now, quoted.view.fundamental
         market.quote_ladders(self.node, ladders, cause=cause, news=news)
+        quoted.touch = (market.best(BUY), market.best(SELL))
         placed = market.resting(self.node)
         quoted.unplaced = tuple(budget - rests for budget, rests in zip(budgets, placed, strict=True))
 
