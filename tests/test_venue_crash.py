@@ -145,3 +145,7 @@ def test_the_outside_holds_contracts_from_its_stubs_and_is_never_under_water() -
     own = tables["balances"]["holder"] == books.world
     held = {books.assets[asset] for asset in tables["balances"]["asset"][own].tolist()}
     assert any(name.endswith(":contract") for name in held)
+
+
+def test_a_chain_counts_orders_and_not_tokens_where_orders_are_meant() -> None:
+    assert str(crash().why("maker-a")).splitlines()[-1].endswith("600 orders [liquidity withdrawal]")
