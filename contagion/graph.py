@@ -131,8 +131,13 @@ ROLES: Mapping[str, Role] = {
     "funds": Role(frozenset({"exchange"}), BORROWERS, EdgeParams, "shortfall socialisation"),
 }
 
-AT_ONCE = ("holds", "borrows")
-"""Roles along which nothing has to travel: they state balances."""
+AT_ONCE = {
+    "holds": "states a balance, which takes no time",
+    "borrows": "states a balance, which takes no time",
+    "quotes": "takes as long as its maker is slow (its own 'latency')",
+    "arbitrage": "takes as long as its arbitrageur is slow (its own 'latency')",
+}
+"""Roles without a latency of their own, and why."""
 
 NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "perimeter", "path")
 """Node attributes that belong to the graph; all others are parameters of the mechanism."""
@@ -335,7 +340,7 @@ def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[
         return [Finding((*path, "role"), f"no role {short(what)}{closest(str(what)[:200], ROLES)}")]
     findings = []
     if data["role"] in AT_ONCE and data.get("latency") not in (None, 0, "0s"):
-        what = f"a {data['role']} edge states a balance, which takes no time: leave its latency out"
+        what = f"a {data['role']} edge {AT_ONCE[data['role']]}: leave its latency out"
         findings.append(Finding((*path, "latency"), what))
     for end, name, kinds in (("from", source, role.sources), ("to", target, role.targets)):
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))

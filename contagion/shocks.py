@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from contagion.errors import Misfit
-from contagion.graph import LENDERS, MARKETS
+from contagion.graph import MARKETS
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params
@@ -151,9 +151,10 @@ class Withdrawal(_Shock):
 
     def check(self, sim: Simulation) -> None:
         """Refuse a lender that has no such reserve."""
-        if sim.network.nodes[sim.network.ids[self.lender]].kind not in LENDERS:
+        reserves = getattr(sim.mechanisms[sim.network.ids[self.lender]], "reserves", None)
+        if reserves is None:
             raise Misfit(("lender",), f"{self.lender!r} is no lender")
-        if sim.assets[self.asset] not in cast(Any, sim.mechanisms[sim.network.ids[self.lender]]).reserves:
+        if sim.assets[self.asset] not in reserves:
             raise Misfit(("asset",), f"{self.lender!r} has no reserve of {self.asset!r}")
         _check_size(sim, self.asset, self.quantity)
 

@@ -164,7 +164,7 @@ FUNDS: Port[Mechanism] = Port("funds", "out")
 def open_accounts(sim: Any, node: int) -> Custodian | None:
     """Open a node's accounts at the exchanges of its `margin` edges; return the first of them, None without any.
 
-    sim : the simulation, to which the opening is posted.
+    sim : the simulation, to which the opening is posted; Misfit for a position at what is no market.
     """
     first = None
     for link in sim.links(node, EXCHANGES):
@@ -173,6 +173,8 @@ def open_accounts(sim: Any, node: int) -> Custodian | None:
         positions = {}
         for name, contract in terms["positions"].items():
             book = sim.mechanisms[sim.network.ids[name]]
+            if not hasattr(book, "perpetual"):
+                raise Misfit(("nodes", sim.network.names[node]), f"has a position at {name!r}, which is no market")
             entry = to_units(contract["entry"], PRICE_DECIMALS) if contract["entry"] else 0
             positions[book.node] = (sim.units(book.asset, contract["quantity"]), entry)
         link.peer.open_account(node, balances, positions)

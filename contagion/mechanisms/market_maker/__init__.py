@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contagion.errors import Misfit
 from contagion.finance import quoting
@@ -30,7 +30,7 @@ from contagion.params import Amount, Duration, NodeName, Number, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import FEEDS, Mechanism, Process, Tick
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_SCALE, to_ppm
+from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
 from contagion.venues import BUY, EXCHANGES, QUOTED, SELL, open_accounts
 
 _LEVERAGE_STEP, _HIGHEST = 0.1, 1e9
@@ -49,11 +49,22 @@ class QuoteTerms(Parameters):
     spread: Share = Decimal("0.0004")
     reach: Positive = Decimal("0.05")
     levels: int = Field(default=20, ge=1, le=400)
-    shape: list[tuple[Positive, Share]] = [(Decimal(str(a)), Decimal(str(b))) for a, b in quoting.MEASURED_SHAPE]
+    shape: list[tuple[Positive, Share]] = Field(
+        default=[(Decimal(str(a)), Decimal(str(b))) for a, b in quoting.MEASURED_SHAPE], min_length=1
+    )
     capacity: Positive = Decimal(3)
     skew: Share = Decimal("0.02")
     recovery: Duration = 14_000_000
     calm: Positive = Decimal("0.0005")
+
+    @model_validator(mode="after")
+    def _outwards(self) -> Self:
+        distances, parts = zip(*self.shape, strict=True)
+        if list(distances) != sorted(set(distances)) or list(parts) != sorted(parts) or not parts[-1]:
+            raise ValueError("'shape' is cumulative: distances rise, and so do shares of the depth")
+        if self.spread / 2 > self.reach:
+            raise ValueError("half the 'spread' is beyond the 'reach' of the ladder")
+        return self
 
 
 @dataclass
@@ -166,6 +177,9 @@ class MarketMaker:
         distances = quoting.offsets(float(terms.spread) / 2, float(terms.reach), terms.levels)
         shape = [(float(distance), float(share)) for distance, share in terms.shape]
         depth = market.rounded(sim.units(market.asset, terms.depth))
+        if depth >= SUPPLY_LIMIT:
+            path = (*self._path, "quotes", sim.network.names[market.node], "depth")
+            raise Misfit(path, f"{terms.depth} are more base units than can be counted")
         return Quoted(
             market, terms, self._views[market.asset], distances, quoting.shares(distances, shape),
             depth, 0, least=max(to_ppm(p.change) * depth // PPM, 1), capacity=max(float(terms.capacity) * depth, 1.0),

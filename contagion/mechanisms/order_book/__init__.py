@@ -75,7 +75,7 @@ class OrderBook:
     def open(self) -> None:
         """Quote the opening price and place the stubs."""
         sim, p = self.sim, self.params
-        path = ("nodes", sim.network.names[self.node])
+        path: tuple[str | int, ...] = ("nodes", sim.network.names[self.node])
         if self.tick <= 0 or self.lot <= 0:
             raise Misfit(path, "'tick' and 'lot' must be at least one unit of the price and of the asset")
         self.clearing: Clearing = clearer_of(sim, self.node) or Direct(self.node, self.numeraire, sim.ledger)
@@ -86,10 +86,13 @@ class OrderBook:
         price = max(stated // self.tick * self.tick, self.tick)
         self._tapes = Tapes(self.tick, self.lot, price)
         self.feeds[self.traded] = sim.feed(self.node, self.traded, self._in_currency(price))
-        for stub in p.stubs:
+        for number, stub in enumerate(p.stubs):
             side = BUY if stub.at < 1 else SELL
             at = max(price * to_ppm(stub.at) // PPM // self.tick * self.tick, self.tick)
             quantity = sim.units(self.asset, stub.quantity) // self.lot * self.lot
+            if quantity >= SUPPLY_LIMIT:
+                what = f"{stub.quantity} are more base units than can be counted"
+                raise Misfit((*path, "stubs", number, "quantity"), what)
             if quantity:
                 self._tapes.rest(sim.world, side, at, quantity)
 
@@ -129,10 +132,11 @@ class OrderBook:
         return self._in_currency(self.last())
 
     def depth(self) -> tuple[int, int]:
-        """Return (bid, ask) quantity within the band around the last price."""
+        """Return (bid, ask) quantity within the band around the last price, as far as can be counted."""
         price, book = self.last(), self._tapes.real.book
         bids = book.depth(BUY, price - price * self._band // PPM)[0]
-        return bids, book.depth(SELL, price + price * self._band // PPM)[0]
+        asks = book.depth(SELL, price + price * self._band // PPM)[0]
+        return min(bids, SUPPLY_LIMIT - 1), min(asks, SUPPLY_LIMIT - 1)
 
     def notional(self, quantity: int, price: int) -> int:
         """Return quantity times price, in base units of the numeraire, rounded down."""
@@ -368,10 +372,11 @@ class OrderBook:
         return min(max(price * self.quote_price // PRICE_SCALE, 1), SUPPLY_LIMIT - 1)
 
     def _value(self, paid: int) -> int:
+        """Return an amount of the numeraire in the currency; of orders that nobody can pay, what can be counted."""
         sim = self.sim
         shift = sim.currency_decimals - sim.ledger.assets[self.numeraire].decimals
         value = paid * self.quote_price // PRICE_SCALE
-        return int(value * 10**shift if shift >= 0 else value // 10**-shift)
+        return min(value * 10**shift if shift >= 0 else value // 10**-shift, SUPPLY_LIMIT - 1)
 
 
 def _by_owner(walk: Walk) -> dict[int, tuple[int, int]]:

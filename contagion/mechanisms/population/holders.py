@@ -8,18 +8,19 @@ the node's own stream, who they are is the order in which they were drawn. Their
 from collections.abc import Iterator
 from decimal import Decimal
 from math import expm1
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contagion.accounts import AccountBook
 from contagion.errors import Misfit
 from contagion.log import Channel
-from contagion.mechanisms.population.sizes import draw_sizes, rows_of, scaled
+from contagion.mechanisms.population.sizes import Quantiles, draw_sizes, rows_of, scaled
 from contagion.params import AssetName, Duration, NodeName, Params, Positive, Share
 from contagion.ports import FEEDS, Process
 from contagion.simulation import Simulation
+from contagion.units import SUPPLY_LIMIT
 from contagion.venues import EXCHANGES
 
 
@@ -29,10 +30,17 @@ class HolderTerms(Params):
     asset: AssetName
     market: NodeName
     total: Positive
-    sizes: list[tuple[Share, Positive]] = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(1000))]
+    sizes: Quantiles = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(1000))]
     largest: Share = Decimal("0.02")
     hazards: list[tuple[Share, Positive]] = Field(min_length=1)
     interval: Duration = Field(default=1_000_000, gt=0)
+
+    @model_validator(mode="after")
+    def _deeper_is_faster(self) -> Self:
+        falls, rates = zip(*self.hazards, strict=True)
+        if list(falls) != sorted(set(falls)) or list(rates) != sorted(rates):
+            raise ValueError("'hazards' rise: the deeper the fall, the larger the share that sells an hour")
+        return self
 
 
 class Holders:
@@ -55,14 +63,21 @@ class Holders:
         if self._feed is None:
             raise Misfit(("nodes", name, "holders", "market"), f"add a 'prices' edge from {terms.market!r}")
         asset, book = sim.assets[terms.asset], self._exchange.book_of(sim.network.ids[terms.market])
+        coins = self._exchange.params.assets
+        if asset not in self._exchange.feeds or coins[terms.asset].market != terms.market:
+            what = f"{terms.market!r} is not the market on which the exchange sells {terms.asset!r} (its `assets`)"
+            raise Misfit(("nodes", name, "holders", "market"), what)
+        total = sim.units(asset, terms.total)
+        if total >= SUPPLY_LIMIT:
+            raise Misfit(("nodes", name, "holders", "total"), f"{terms.total} are more base units than can be counted")
         sizes = draw_sizes(self._rng, self.count, terms.sizes)
-        lots = scaled(sizes, sim.units(asset, terms.total) // book.lot, float(terms.largest))
+        lots = scaled(sizes, total // book.lot, float(terms.largest))
         self._coins = lots * book.lot
         slots = np.where(lots > 0, self._exchange.line_number(asset), -1)[:, None]
         quantities, nothing = self._coins[:, None], np.zeros((self.count, 1), np.int64)
         rows = rows_of(slots, quantities, nothing, np.zeros(self.count, np.int64))
         self._exchange.open_crowd(self.node, AccountBook(rows, self._exchange.rules()))
-        self._hazards = sorted((float(fall), float(rate)) for fall, rate in terms.hazards)
+        self._hazards = [(float(fall), float(rate)) for fall, rate in terms.hazards]
 
     def _listen(self) -> Iterator[Any]:
         for link in self.sim.links(self.node, FEEDS):

@@ -1,15 +1,29 @@
 """Heavy-tailed sizes: draws from a stated quantile function, scaled to a total in whole lots; rows of accounts."""
 
 from collections.abc import Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
 from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, SLOTS, WIDTH
+from contagion.params import Positive, Share
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+def _rising(quantiles: list[tuple[Decimal, Decimal]]) -> list[tuple[Decimal, Decimal]]:
+    at, sizes = zip(*quantiles, strict=True)
+    if list(at) != sorted(set(at)) or list(sizes) != sorted(sizes):
+        raise ValueError("quantiles rise: probabilities one after the other, and no size below the one before")
+    return quantiles
+
+
+Quantiles = Annotated[list[tuple[Share, Positive]], Field(min_length=1), AfterValidator(_rising)]
+"""(probability, size), rising."""
 
 
 def draw_sizes(rng: np.random.Generator, count: int, quantiles: Sequence[tuple[Any, Any]]) -> Floats:

@@ -17,9 +17,10 @@ from pydantic import Field
 from contagion.accounts import AccountBook, by_radius
 from contagion.accounts.rules import SLOTS
 from contagion.errors import Misfit
-from contagion.mechanisms.population.sizes import draw_sizes, rows_of, scaled
+from contagion.mechanisms.population.sizes import Quantiles, draw_sizes, rows_of, scaled
 from contagion.params import AssetName, NodeName, Params, Positive, Share
 from contagion.simulation import Simulation
+from contagion.units import SUPPLY_LIMIT
 from contagion.venues import EXCHANGES
 
 Integers = NDArray[np.int64]
@@ -36,11 +37,11 @@ class TraderTerms(Params):
 
     open_interest: dict[NodeName, Positive] = Field(min_length=1)
     short_share: Share = Decimal(1)
-    sizes: list[tuple[Share, Positive]] = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(100_000))]
+    sizes: Quantiles = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(100_000))]
     largest: Share = Decimal("0.02")
     distance_floor: Positive = Decimal("0.03")
     distance_median: Positive = Decimal("0.12")
-    distance_spread: Positive = Decimal("0.9")
+    distance_spread: Positive = Field(default=Decimal("0.9"), le=10)
     isolated: Share = Decimal("0.4")
     several: Share = Decimal("0.3")
     same_side: Share = Decimal("0.85")
@@ -62,7 +63,7 @@ class Traders:
             raise Misfit(("nodes", name), "traders have accounts at one exchange: add one 'margin' edge from it")
         self._exchange: Any = exchanges[0]
         if self.terms.distance_median <= self.terms.distance_floor:
-            raise Misfit(("nodes", name, "traders", "distance_median"), "must lie above 'distance_floor'")
+            raise Misfit((*self._path, "distance_median"), "must lie above 'distance_floor'")
         self._rng = sim.rng(name)
         self._exchange.open_crowd(self.node, self._draw())
 
@@ -72,6 +73,10 @@ class Traders:
         books = [self._book(name) for name in sorted(terms.open_interest)]
         interest = [self.sim.units(book.asset, terms.open_interest[name])
                     for name, book in zip(sorted(terms.open_interest), books, strict=True)]  # fmt: skip
+        for name, units in zip(sorted(terms.open_interest), interest, strict=True):
+            if units >= SUPPLY_LIMIT:
+                what = f"{terms.open_interest[name]} are more base units than can be counted"
+                raise Misfit((*self._path, "open_interest", name), what)
         equity = draw_sizes(rng, count, terms.sizes)
         floor, median = float(terms.distance_floor), float(terms.distance_median)
         distance = floor + (median - floor) * rng.lognormal(0.0, float(terms.distance_spread), count)
@@ -84,11 +89,14 @@ class Traders:
         rows, rules = rows_of(slots, quantities, costs, cash), self._exchange.rules()
         return AccountBook(rows[by_radius(rows, rules, self._exchange.prices())], rules)
 
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return ("nodes", self.sim.network.names[self.node], "traders")
+
     def _book(self, name: str) -> Any:
         book = self._exchange.book_of(self.sim.network.ids[name])
         if book is None or not book.perpetual:
-            path = ("nodes", self.sim.network.names[self.node], "traders", "open_interest", name)
-            raise Misfit(path, f"{name!r} is no book of perpetuals of this exchange")
+            raise Misfit((*self._path, "open_interest", name), f"{name!r} is no book of perpetuals of this exchange")
         return book
 
     def _positions(
@@ -157,6 +165,8 @@ class Traders:
         np.add.at(notional, account, np.abs(quantity) * units[contract])
         for name, chance in sorted(self.terms.coins.items()):
             asset = self.sim.assets[name]
+            if asset not in self._exchange.feeds:
+                raise Misfit((*self._path, "coins", name), f"the exchange takes no {name!r} as collateral")
             keeps = self._cross & (rng.random(self.count) < float(chance)) & (self._used < SLOTS) & (notional > 0)
             share = np.round(0.02 + 0.08 * rng.random(self.count), 6)
             amount = np.rint(notional * share / unit_of(asset)).astype(np.int64)
@@ -170,11 +180,16 @@ class Traders:
 
         A position of a few units is put at more than its distance, never at less.
         """
-        stressed = np.floor(quantities * (1.0 - np.sign(quantities) * distance[:, None])).astype(np.int64)
+        stressed = self._counted(np.floor(quantities * (1.0 - np.sign(quantities) * distance[:, None])))
         rules = self._exchange.rules()
         rows = rows_of(slots, stressed, costs, np.zeros(self.count, np.int64))
         missing = -AccountBook(rows, rules).margins(self._exchange.prices())
-        return np.ceil(np.where(missing < 0, missing / rules.tables.loan, missing)).astype(np.int64)
+        return self._counted(np.ceil(np.where(missing < 0, missing / rules.tables.loan, missing)))
+
+    def _counted(self, units: Floats) -> Integers:
+        if not (np.abs(units) < SUPPLY_LIMIT).all():
+            raise Misfit(self._path, "needs more cash than can be counted for the distances that are stated")
+        return units.astype(np.int64)
 
 
 def _turns(account: Integers) -> list[Integers]:
