@@ -5,7 +5,7 @@ so there is nothing to cancel and no level to limit an order to; the exchange mu
 (`order_limit = "none"`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from contagion.finance.book import Fill, Walk
@@ -28,9 +28,7 @@ class Contracts:
     feeds: dict[int, Feed]
     clearing: Clearing
     tick, lot, scale = 1, 1, 1
-
-    def _fall(self, quantity: float) -> tuple[float, float]:
-        raise NotImplementedError
+    _fall: Callable[[float], tuple[float, float]]
 
     def open_contracts(self) -> None:
         """Find the exchange and fix the scale of money."""
