@@ -53,7 +53,8 @@ DOMAINS = ("defi", "cefi", "tradfi", "outside")
 MARKETS = frozenset({"order_book", "amm", "impact"})
 FEEDS = MARKETS | {"oracle", "asset", "exchange", "stablecoin_issuer"}
 BORROWERS = frozenset({"account", "looper", "whale", "population", "market_maker", "arbitrageur", "exchange"})
-LENDERS = frozenset({"lending_protocol", "exchange"})
+LENDERS = frozenset({"lending_protocol"})
+CLIENTS = frozenset({"account", "whale", "population", "market_maker", "arbitrageur"})
 TRADERS = frozenset(KINDS) - MARKETS - {"asset", "oracle"}
 ANY = frozenset(KINDS)
 HOLDERS = ANY - {"asset", "oracle"}
@@ -119,7 +120,7 @@ class Role(NamedTuple):
 ROLES: Mapping[str, Role] = {
     "prices": Role(FEEDS, ANY, Prices, "price shocks"),
     "holds": Role(frozenset({"asset"}), HOLDERS, Holds, "mark-to-market loss"),
-    "margin": Role(frozenset({"exchange"}), BORROWERS, Margin, "margin calls, liquidation"),
+    "margin": Role(frozenset({"exchange"}), CLIENTS, Margin, "margin calls, liquidation"),
     "lends": Role(LENDERS, BORROWERS, EdgeParams, "liquidation"),
     "borrows": Role(BORROWERS, LENDERS, Borrows, "bad debt, illiquidity"),
     "liquidations": Role(LENDERS, frozenset({"liquidator"}), EdgeParams, "positions open to liquidation"),
@@ -128,7 +129,7 @@ ROLES: Mapping[str, Role] = {
     "arbitrage": Role(frozenset({"arbitrageur"}), MARKETS, EdgeParams, "price alignment"),
     "redeems": Role(frozenset({"stablecoin_issuer"}), TRADERS, EdgeParams, "redemption flow"),
     "claims": Role(HOLDERS, HOLDERS, Claims, "default losses"),
-    "funds": Role(frozenset({"exchange"}), BORROWERS, EdgeParams, "shortfall socialisation"),
+    "funds": Role(frozenset({"exchange"}), frozenset({"account"}), EdgeParams, "shortfall socialisation"),
 }
 
 AT_ONCE = {

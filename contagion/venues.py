@@ -182,6 +182,18 @@ def open_accounts(sim: Any, node: int) -> Custodian | None:
     return first
 
 
+def crowd_exchange(sim: Any, node: int) -> Custodian:
+    """Return the one exchange at which a crowd has its accounts; Misfit where its `margin` edge states any of them."""
+    links = sim.links(node, EXCHANGES)
+    if len(links) != 1:
+        raise Misfit(("nodes", sim.network.names[node]), "a crowd has accounts at one exchange: add one 'margin' edge")
+    for key in ("balances", "positions"):
+        if links[0].attributes[key]:
+            what = f"a crowd draws its accounts: leave {key!r} out"
+            raise Misfit(("edges", links[0].edge), what)
+    return links[0].peer  # type: ignore[no-any-return]
+
+
 def clearer_of(sim: Any, market: int) -> Clearing | None:
     """Return the exchange that sends orders to a market (a `trades` edge), None without one; Misfit with two."""
     found = [link.peer for link in sim.links(market, CLEARERS) if hasattr(link.peer, "open_crowd")]

@@ -376,7 +376,7 @@ class OrderBook:
         sim = self.sim
         shift = sim.currency_decimals - sim.ledger.assets[self.numeraire].decimals
         value = paid * self.quote_price // PRICE_SCALE
-        return min(value * 10**shift if shift >= 0 else value // 10**-shift, SUPPLY_LIMIT - 1)
+        return min(int(value * 10**shift if shift >= 0 else value // 10**-shift), SUPPLY_LIMIT - 1)
 
 
 def _by_owner(walk: Walk) -> dict[int, tuple[int, int]]:

@@ -21,7 +21,7 @@ from contagion.params import AssetName, Duration, NodeName, Params, Positive, Sh
 from contagion.ports import FEEDS, Process
 from contagion.simulation import Simulation
 from contagion.units import SUPPLY_LIMIT
-from contagion.venues import EXCHANGES
+from contagion.venues import crowd_exchange
 
 
 class HolderTerms(Params):
@@ -54,30 +54,29 @@ class Holders:
     def open(self) -> None:
         """Draw the holders and open their accounts."""
         sim, terms, name = self.sim, self.terms, self.sim.network.names[self.node]
-        exchanges = sim.peers(self.node, EXCHANGES)
-        if len(exchanges) != 1:
-            raise Misfit(("nodes", name), "holders have accounts at one exchange: add one 'margin' edge from it")
-        self._exchange: Any = exchanges[0]
+        self._exchange: Any = crowd_exchange(sim, self.node)
         self._rng = sim.rng(name)
         self._feed = next((feed for feed in self._listen() if feed.market == sim.network.ids[terms.market]), None)
         if self._feed is None:
             raise Misfit(("nodes", name, "holders", "market"), f"add a 'prices' edge from {terms.market!r}")
         asset, book = sim.assets[terms.asset], self._exchange.book_of(sim.network.ids[terms.market])
-        coins = self._exchange.params.assets
-        if asset not in self._exchange.feeds or coins[terms.asset].market != terms.market:
-            what = f"{terms.market!r} is not the market on which the exchange sells {terms.asset!r} (its `assets`)"
-            raise Misfit(("nodes", name, "holders", "market"), what)
-        total = sim.units(asset, terms.total)
-        if total >= SUPPLY_LIMIT:
-            raise Misfit(("nodes", name, "holders", "total"), f"{terms.total} are more base units than can be counted")
+        self._check(("nodes", name, "holders"), asset)
         sizes = draw_sizes(self._rng, self.count, terms.sizes)
-        lots = scaled(sizes, total // book.lot, float(terms.largest))
+        lots = scaled(sizes, sim.units(asset, terms.total) // book.lot, float(terms.largest))
         self._coins = lots * book.lot
         slots = np.where(lots > 0, self._exchange.line_number(asset), -1)[:, None]
         quantities, nothing = self._coins[:, None], np.zeros((self.count, 1), np.int64)
         rows = rows_of(slots, quantities, nothing, np.zeros(self.count, np.int64))
         self._exchange.open_crowd(self.node, AccountBook(rows, self._exchange.rules()))
         self._hazards = [(float(fall), float(rate)) for fall, rate in terms.hazards]
+
+    def _check(self, path: tuple[str, ...], asset: int) -> None:
+        terms = self.terms
+        if asset not in self._exchange.feeds or self._exchange.params.assets[terms.asset].market != terms.market:
+            what = f"{terms.market!r} is not the market on which the exchange sells {terms.asset!r} (its 'assets')"
+            raise Misfit((*path, "market"), what)
+        if self.sim.units(asset, terms.total) >= SUPPLY_LIMIT:
+            raise Misfit((*path, "total"), f"{terms.total} are more base units than can be counted")
 
     def _listen(self) -> Iterator[Any]:
         for link in self.sim.links(self.node, FEEDS):

@@ -21,7 +21,7 @@ from contagion.mechanisms.population.sizes import Quantiles, draw_sizes, rows_of
 from contagion.params import AssetName, NodeName, Params, Positive, Share
 from contagion.simulation import Simulation
 from contagion.units import SUPPLY_LIMIT
-from contagion.venues import EXCHANGES
+from contagion.venues import crowd_exchange
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,8 +31,10 @@ class TraderTerms(Params):
     """`open_interest` in tokens a side, by book; distances are falls (or rises) of all prices until a breach.
 
     `sizes` are (probability, equity) of the quantile function, of which only the shape matters; `largest` the
-    share of a side that one account may hold; `several` the share of cross accounts with more than one position;
-    `coins` the chance that a cross account keeps a coin as collateral; `entry_spread` the scatter of entry prices.
+    share of a side that one account may hold; `short_share` what of the longs' open interest shorts hold here, the rest
+    being the outside's; `several` the chance of a cross account to have a second position, and half of it for a third,
+    each with the chance `same_side` on the side of the first; `coins` the chance that a cross account keeps a coin as
+    collateral; `entry_spread` the scatter of entry prices.
     """
 
     open_interest: dict[NodeName, Positive] = Field(min_length=1)
@@ -40,7 +42,7 @@ class TraderTerms(Params):
     sizes: Quantiles = [(Decimal(0), Decimal(1)), (Decimal(1), Decimal(100_000))]
     largest: Share = Decimal("0.02")
     distance_floor: Positive = Decimal("0.03")
-    distance_median: Positive = Decimal("0.12")
+    distance_median: Positive = Field(default=Decimal("0.12"), le=1000)
     distance_spread: Positive = Field(default=Decimal("0.9"), le=10)
     isolated: Share = Decimal("0.4")
     several: Share = Decimal("0.3")
@@ -58,10 +60,7 @@ class Traders:
     def open(self) -> None:
         """Draw the accounts and open them."""
         sim, name = self.sim, self.sim.network.names[self.node]
-        exchanges = sim.peers(self.node, EXCHANGES)
-        if len(exchanges) != 1:
-            raise Misfit(("nodes", name), "traders have accounts at one exchange: add one 'margin' edge from it")
-        self._exchange: Any = exchanges[0]
+        self._exchange: Any = crowd_exchange(sim, self.node)
         if self.terms.distance_median <= self.terms.distance_floor:
             raise Misfit((*self._path, "distance_median"), "must lie above 'distance_floor'")
         self._rng = sim.rng(name)
@@ -143,7 +142,7 @@ class Traders:
         slots = np.full((self.count, SLOTS), -1, np.int64)
         quantities, costs = np.zeros((self.count, SLOTS), np.int64), np.zeros((self.count, SLOTS), np.int64)
         scatter = 1.0 + float(self.terms.entry_spread) * np.round(self._rng.standard_normal(len(account)), 6)
-        cost = -np.rint(quantity * units[contract] * np.maximum(scatter, 0.01)).astype(np.int64)
+        cost = self._counted(-np.rint(quantity * units[contract] * np.maximum(scatter, 0.01)))
         used = np.zeros(self.count, np.int64)
         for rows in _turns(account):
             rows = rows[quantity[rows] != 0]
@@ -157,7 +156,7 @@ class Traders:
         self, rng: np.random.Generator, slots: Integers, quantities: Integers, equity: Floats, account: Integers,
         contract: Integers, quantity: Integers,
     ) -> None:  # fmt: skip
-        """Let some cross accounts keep coins worth up to what their positions need."""
+        """Let some cross accounts keep coins worth 2 to 10% of their positions (assumed)."""
         unit_of = self._exchange.unit
         books = [self._book(name) for name in sorted(self.terms.open_interest)]
         units = np.array([unit_of(book.traded) for book in books])
@@ -188,7 +187,7 @@ class Traders:
 
     def _counted(self, units: Floats) -> Integers:
         if not (np.abs(units) < SUPPLY_LIMIT).all():
-            raise Misfit(self._path, "needs more cash than can be counted for the distances that are stated")
+            raise Misfit(self._path, "positions of that size, or at that distance, need more cash than can be counted")
         return units.astype(np.int64)
 
 
