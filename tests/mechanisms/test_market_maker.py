@@ -145,6 +145,21 @@ def test_old_news_makes_a_maker_leave() -> None:
     assert len(rows(sim, "maker-withdrawal")) == 1
 
 
+def test_news_that_was_old_while_a_maker_was_away_does_not_keep_it_away() -> None:
+    sim = desk(max_age="10s", cooldown="60s")
+    feed = node(sim, "eth").feeds[sim.assets["eth"]]
+    for price in ("1995", "1990"):
+        feed.changed.hold(sim.env.now + 20 * SECOND)
+        reprice(sim, "eth", price)
+        settle(sim, 25)
+    assert len(rows(sim, "maker-withdrawal")) == 1
+    assert resting(sim) == (0, 0)
+    settle(sim, 60)
+    reprice(sim, "eth", "1985")
+    settle(sim, 5)
+    assert min(resting(sim)) > 0
+
+
 def test_it_returns_after_the_cooldown_when_it_is_within_its_limits_and_not_before() -> None:
     sim = desk(max_stress=4, memory="20s", cooldown="60s")
     reprice(sim, "eth", "1900")

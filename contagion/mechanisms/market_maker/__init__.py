@@ -241,6 +241,7 @@ class MarketMaker:
             leverage, equity = self._exchange.leverage(self.node)
             self._log_leverage(leverage)
             limit = self._limit_passed(leverage, equity)
+            self._age = 0
             if self._away_until is not None:
                 if sim.env.now < self._away_until or limit:
                     return
@@ -248,7 +249,6 @@ class MarketMaker:
             elif limit or called:
                 self._withdraw(called or self._stressed or sim.opening)
                 return
-        self._age = 0
         for quoted in self._quoted:
             self._learn_from_fills(quoted)
             if self._worth_quoting(quoted):
@@ -275,7 +275,6 @@ class MarketMaker:
         """Cancel everything, everywhere, at once."""
         sim = self.sim
         self._away_until = sim.env.now + self.params.cooldown
-        self._age = 0
         orders, value = 0, 0
         for quoted in self._quoted:
             count, notional = quoted.market.at_stake(self.node)
