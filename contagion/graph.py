@@ -124,7 +124,7 @@ ROLES: Mapping[str, Role] = {
     "lends": Role(LENDERS, BORROWERS, EdgeParams, "liquidation"),
     "borrows": Role(BORROWERS, LENDERS, Borrows, "bad debt, illiquidity"),
     "liquidations": Role(LENDERS, frozenset({"liquidator"}), EdgeParams, "positions open to liquidation"),
-    "quotes": Role(frozenset({"market_maker"}), MARKETS, EdgeParams, "orders and their cancellation"),
+    "quotes": Role(frozenset({"market_maker"}), frozenset({"order_book"}), EdgeParams, "orders and their cancellation"),
     "trades": Role(TRADERS, MARKETS, EdgeParams, "forced sales"),
     "arbitrage": Role(frozenset({"arbitrageur"}), MARKETS, EdgeParams, "price alignment"),
     "redeems": Role(frozenset({"stablecoin_issuer"}), TRADERS, EdgeParams, "redemption flow"),

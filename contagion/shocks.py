@@ -64,6 +64,8 @@ class Sale(_Shock):
                 raise Misfit((key,), f"{self.market!r} does not trade {name!r}")
         if sim.assets[self.asset] == (sim.assets[self.bought] if self.bought else traded[-1]):
             raise Misfit(("asset",), f"sells {self.asset!r} for itself: name what is bought in 'bought'")
+        if sim.network.nodes[sim.network.ids[self.by]].kind == "population":
+            raise Misfit(("by",), f"{self.by!r} is a crowd: what there is to sell is its members'")
         _check_size(sim, self.asset, self.quantity)
 
     def process(self, sim: Simulation) -> Process:

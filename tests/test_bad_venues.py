@@ -97,6 +97,21 @@ def test_who_may_have_an_account_and_be_a_fund(role: str, end: str) -> None:
     assert f"{role} edges go to account" in refusal((nodes, [*kept, edge(role, "exchange", end)]))
 
 
+def test_a_maker_quotes_where_it_has_its_account() -> None:
+    nodes, edges = world()
+    nodes["own"] = nodes["eth-spot"]
+    nodes["maker"]["quotes"]["own"] = {"depth": 1}
+    edges.append(edge("quotes", "maker", "own"))
+    assert "'own' is not cleared by 'exchange'" in refusal((nodes, edges))
+
+
+@pytest.mark.parametrize("by", ["traders", "holders"])
+def test_a_crowd_sells_nothing_as_a_whole(by: str) -> None:
+    """A leg of a crowd without its members would leave their total behind."""
+    sale = {"kind": "sale", "market": "eth-spot", "asset": "eth", "quantity": 5, "by": by}
+    assert f"by: {by!r} is a crowd" in refusal(world(), [sale])
+
+
 def test_an_exchange_is_no_lender_to_withdraw_from() -> None:
     out = {"kind": "withdrawal", "by": "long", "lender": "exchange", "asset": "eth", "quantity": 1}
     assert "lender: 'exchange' is no lender" in refusal(world(), [out])

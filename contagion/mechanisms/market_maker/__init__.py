@@ -6,7 +6,7 @@ edges and the exchange's marks over its `margin` edge, acts `latency` later, and
 centre, its depth or the touch has moved by a threshold;
 what was taken from a ladder comes back with a time constant, so it wakes by itself only to refill.
 
-Limits: leverage, drawdown of equity, stress (volatility over calm), age of what it hears. Past one of them, or
+Limits: leverage, drawdown of equity since the opening, stress (volatility over calm), age of what it hears. Past one of them, or
 when the exchange calls or liquidates it, it cancels everything on every book at once (a `maker-withdrawal`,
 whose orders stay in the ghost books), waits for a cooldown and returns when it is within its limits again. Its
 leverage is logged as it changes: with debt fixed, 2x becomes 3x when collateral falls by a quarter.
@@ -137,6 +137,11 @@ class MarketMaker:
         for name in self.params.quotes:
             if name not in names:
                 raise Misfit((*self._path, "quotes", name), f"there is no 'quotes' edge to {name!r}")
+            if names[name].clearing.node != self._exchange.node:
+                what = (
+                    f"{name!r} is not cleared by {sim.network.names[self._exchange.node]!r}, where this maker margins"
+                )
+                raise Misfit((*self._path, "quotes", name), what)
         self._quoted = [self._quoted_at(names[name], terms) for name, terms in sorted(self.params.quotes.items())]
         self._by_market = {quoted.market.node: quoted for quoted in self._quoted}
 
