@@ -78,7 +78,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[
     """Return every problem of a validation as (path, what), with the nearest known key where one is unknown."""
     problems: list[tuple[tuple[str | int, ...], str]] = []
     for item in error.errors(include_url=False):
-        path = tuple(item["loc"])
+        path = tuple(part for part in item["loc"] if part != "[key]")  # pydantic's mark of a table's key
         what = _WORDS.get(item["type"], item["msg"].removeprefix("Value error, "))
         if item["type"] == "extra_forbidden":
             what = f"unknown key {str(path[-1])[:60]!r}{closest(str(path[-1]), model.model_fields)}"

@@ -36,6 +36,7 @@ def quoting(**terms: Any) -> Table:
 
 
 STATED: dict[str, tuple[str, Any, str]] = {
+    "a contract at no node": ("exchange.contracts", {"nope": {}}, "exchange.contracts.nope: there is no node"),
     "a depth beyond counting": ("maker.quotes", quoting(depth=1e30), "eth-spot.depth: 1E+30 are more"),
     "a shape without points": ("maker.quotes", quoting(shape=[]), "shape: List should have at least 1"),
     "a shape that shrinks": ("maker.quotes", quoting(shape=[[0.1, 0.5], [0.2, 0.3]]), "'shape' is cumulative"),

@@ -1,15 +1,16 @@
 """A market maker: ladders around a reference, as deep as its risk capacity, until a limit is passed.
 
 It quotes on the books of its `quotes` edges and holds its collateral (coins, staked tokens, a loan perhaps) in
-one account at the exchange of its `margin` edge. It hears markets, fundamentals and other venues over `prices`
-edges and the exchange's marks over its `margin` edge, acts `latency` later, and re-quotes a market only when its
-centre, its depth or the touch has moved by a threshold;
-what was taken from a ladder comes back with a time constant, so it wakes by itself only to refill.
+one account at the exchange of its `margin` edge, which clears those books. It hears markets, fundamentals and
+other venues over `prices` edges and the exchange's marks over its `margin` edge, acts `latency` later, and
+re-quotes a market only when its centre, its depth or the touch has moved by a threshold; what was taken from a
+ladder comes back with a time constant, so it wakes by itself only to refill.
 
-Limits: leverage, drawdown of equity since the opening, stress (volatility over calm), age of what it hears. Past one of them, or
-when the exchange calls or liquidates it, it cancels everything on every book at once (a `maker-withdrawal`,
-whose orders stay in the ghost books), waits for a cooldown and returns when it is within its limits again. Its
-leverage is logged as it changes: with debt fixed, 2x becomes 3x when collateral falls by a quarter.
+Limits: leverage, drawdown of equity since the opening, stress (volatility over calm), age of what it hears. Past
+one of them, or when the exchange calls or liquidates it, it cancels everything on every book at once (a
+`maker-withdrawal`, whose orders stay in the ghost books), waits for a cooldown and returns when it is within its
+limits again. Its leverage is logged as it changes: with debt fixed, 2x becomes 3x when collateral falls by a
+quarter.
 
 One waking: hear all, in order; log leverage; check the limits; re-quote market by market, by edge name.
 """
