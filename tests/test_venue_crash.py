@@ -11,6 +11,7 @@ from contagion.runs import Run
 from contagion.scenario import load
 from contagion.study.twins import run
 from contagion.units import SECOND
+from tests.test_configs import reduced
 
 ALTCOINS = ("xrp", "doge", "sol", "sui", "link")
 STUB = 0.1
@@ -19,7 +20,9 @@ STUB = 0.1
 
 @cache
 def crash(*knock_outs: str) -> Run:
-    return run(load("venue-crash", reduced=True), knock_outs=knock_outs)
+    if not knock_outs:
+        return reduced("venue-crash")
+    return run(load("venue-crash", reduced=True), knock_outs=knock_outs, twins=False)
 
 
 def rows(result: Run, kind: str) -> np.ndarray[Any, Any]:
