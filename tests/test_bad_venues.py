@@ -53,7 +53,7 @@ STATED: dict[str, tuple[str, Any, str]] = {
     "a coin that is sold nowhere": ("exchange.assets", {"eth": {}}, "'eth-spot' is not the market on which"),
     "coins beyond counting": ("holders.holders.total", 1e30, "holders.total: 1E+30 are more"),
     "hazards that fall": ("holders.holders.hazards", [[0.1, 9], [0.2, 5]], "'hazards' rise"),
-    "maintenance beyond counting": ("exchange.trigger", 1e30, "more cash than can be counted"),
+    "a call that comes too late": ("exchange.trigger", 2, "liquidated before they are called"),
 }
 
 

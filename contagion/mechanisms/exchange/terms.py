@@ -106,6 +106,8 @@ class ExchangeTerms(Params):
     def _sane(self) -> Self:
         if not self.interval:
             raise ValueError("the engine's 'interval' cannot be 0")
+        if self.call_at < self.trigger:
+            raise ValueError("'call_at' lies below 'trigger': accounts would be liquidated before they are called")
         if self.slice <= 0:
             raise ValueError("'slice' is a share above 0: what of a large position is closed at a time")
         if self.deleveraging.settlement == "close" and self.order_limit == "none":

@@ -95,7 +95,11 @@ class MarketMaker:
     """Quotes, inventory, limits."""
 
     class Params(Parameters):
-        """Limits are off where they are 0 (or absent); `own`, `pull` and `anchor` are how the reference learns."""
+        """Limits are off where they are 0 (or absent).
+
+        The reference learns a share `own` of the way to its market's price when a quarter of the depth has traded,
+        and is drawn to other venues and to the fundamental by the shares `pull` and `anchor` a second.
+        """
 
         quotes: dict[NodeName, QuoteTerms]
         latency: Duration = 50_000
