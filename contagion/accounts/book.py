@@ -15,19 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts.rules import (
-    CASH,
-    COST,
-    EMPTY,
-    QUANTITY,
-    SLOTS,
-    WIDTH,
-    Floats,
-    Integers,
-    Rules,
-    equities,
-    margins,
-    slot_ids,
-    survey,
+    CASH, COST, EMPTY, QUANTITY, SLOTS, WIDTH, Floats, Integers, Rules, equities, margins, survey,
 )  # fmt: skip
 from contagion.units import SUPPLY_LIMIT
 
@@ -62,6 +50,7 @@ class AccountBook:
         self.rules = rules
         self._rows = rows
         self._listeners: list[Listener] = []
+        self._slotted: dict[int, NDArray[np.int32]] = {}
         for first, block in self._blocks():
             _check(block, first, rules.assets)
 
@@ -94,6 +83,7 @@ class AccountBook:
     def write(self, members: NDArray[Any], rows: Integers) -> None:
         """Replace the rows of members, each named once, in bulk."""
         self._rows[members] = rows
+        self._slotted.clear()
         self._changed(members)
 
     def margins(self, prices: Floats, members: NDArray[Any] | None = None) -> Floats:
@@ -121,15 +111,16 @@ class AccountBook:
         return self.column(asset, "quantity").read(members), self.column(asset, "cost").read(members)
 
     def holding(self, asset: int, side: int = 0) -> Integers:
-        """Return the members that have an asset, in ascending order; only long ones for 1, short ones for -1."""
-        found = []
-        for first, block in self._blocks():
-            here = np.zeros(len(block), np.bool_)
-            for slot in range(SLOTS):
-                quantity = block[:, QUANTITY + slot]
-                here |= (slot_ids(block, slot) == asset) & (quantity != 0 if side == 0 else quantity * side > 0)
-            found.append(np.flatnonzero(here) + first)
-        return np.concatenate(found) if found else np.zeros(0, np.int64)
+        """Return the members that have an asset, in ascending order; only long ones for 1, short ones for -1.
+
+        Who has a slot for it is looked up once and remembered until a slot is given away.
+        """
+        if asset not in self._slotted:
+            found = [np.flatnonzero(_has_slot(block, asset)) + first for first, block in self._blocks()]
+            self._slotted[asset] = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int32)
+        members = self._slotted[asset].astype(np.int64)
+        quantity = self.column(asset, "quantity").read(members)
+        return np.asarray(members[quantity != 0 if side == 0 else quantity * side > 0])
 
     def column(self, asset: int, part: Part) -> "BookColumn":
         """Return a column as the ledger keeps them: quantities or costs in an asset, or cash (of whatever asset)."""
@@ -265,6 +256,7 @@ class BookColumn:
         if not free.any(axis=1).all():
             return False
         shift = 8 * free.argmax(axis=1)
+        self.book._slotted.pop(self.asset, None)
         self.book._rows[missing, 0] = rows[:, 0] & ~(EMPTY << shift) | self.asset << shift
         return True
 
@@ -285,6 +277,10 @@ def _first_zero_byte(words: Integers) -> Integers:
     """
     tops = (words - _EVERY_SLOT) & ~words & 0x80 * _EVERY_SLOT
     return np.asarray(tops & -tops)
+
+
+def _has_slot(block: Integers, asset: int) -> NDArray[np.bool_]:
+    return np.asarray(_first_zero_byte(block[:, 0] ^ asset * _EVERY_SLOT) != 0)
 
 
 def _check(block: Integers, first: int, assets: int) -> None:
