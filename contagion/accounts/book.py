@@ -15,7 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.accounts.rules import (
-    CASH, COST, EMPTY, QUANTITY, SLOTS, WIDTH, Floats, Integers, Rules, equities, margins, survey,
+    CASH,
+    COST,
+    EMPTY,
+    QUANTITY,
+    SLOTS,
+    WIDTH,
+    Floats,
+    Integers,
+    Rules,
+    equities,
+    margins,
+    survey,
 )  # fmt: skip
 from contagion.units import SUPPLY_LIMIT
 
