@@ -40,6 +40,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "lending_protocol": ("defi", "lender"),
     "stablecoin_issuer": ("cefi", "issuer"),
     "market_maker": ("cefi", "market maker"),
+    "dip_buyer": ("cefi", "dip buyer"),
     "looper": ("defi", "looper"),
     "whale": ("cefi", "whale"),
     "liquidator": ("defi", "liquidator"),
@@ -54,7 +55,8 @@ MARKETS = frozenset({"order_book", "amm", "impact"})
 FEEDS = MARKETS | {"oracle", "asset", "exchange", "stablecoin_issuer"}
 BORROWERS = frozenset({"account", "looper", "whale", "population", "market_maker", "arbitrageur", "exchange"})
 LENDERS = frozenset({"lending_protocol"})
-CLIENTS = frozenset({"account", "whale", "population", "market_maker", "arbitrageur"})
+CLIENTS = frozenset({"account", "whale", "dip_buyer", "population", "market_maker", "arbitrageur"})
+QUOTERS = frozenset({"market_maker", "dip_buyer"})
 TRADERS = frozenset(KINDS) - MARKETS - {"asset", "oracle"}
 ANY = frozenset(KINDS)
 HOLDERS = ANY - {"asset", "oracle"}
@@ -124,7 +126,7 @@ ROLES: Mapping[str, Role] = {
     "lends": Role(LENDERS, BORROWERS, EdgeParams, "liquidation"),
     "borrows": Role(BORROWERS, LENDERS, Borrows, "bad debt, illiquidity"),
     "liquidations": Role(LENDERS, frozenset({"liquidator"}), EdgeParams, "positions open to liquidation"),
-    "quotes": Role(frozenset({"market_maker"}), frozenset({"order_book"}), EdgeParams, "orders and their cancellation"),
+    "quotes": Role(QUOTERS, frozenset({"order_book"}), EdgeParams, "orders and their cancellation"),
     "trades": Role(TRADERS, MARKETS, EdgeParams, "forced sales"),
     "arbitrage": Role(frozenset({"arbitrageur"}), MARKETS, EdgeParams, "price alignment"),
     "redeems": Role(frozenset({"stablecoin_issuer"}), TRADERS, EdgeParams, "redemption flow"),

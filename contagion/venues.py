@@ -139,6 +139,9 @@ class Custodian(Protocol):
     def line_number(self, asset: int) -> int:
         """Return the number of a coin or contract in the account books of this exchange."""
 
+    def lot_of(self, asset: int) -> int:
+        """Return the lot in which a coin is sold here; one unit where it has no market."""
+
     def rules(self) -> Any:
         """Return the margin rules of this exchange, for an account book."""
 

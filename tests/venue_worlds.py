@@ -106,3 +106,65 @@ def add_crowds(nodes: dict[str, Table], edges: list[Table]) -> None:
         },
     }  # fmt: skip
     edges += [edge("margin", "exchange", ["traders", "holders"]), edge("prices", "eth-spot", "holders")]
+
+
+def whale_world() -> nx.MultiDiGraph:
+    """Return a whale with ether pledged at a platform and a loop of a stablecoin at the exchange."""
+    nodes, edges = venue(funding_interval="0s", withdrawal_delay="10s")
+    add_maker(nodes, edges)
+    add_loop_market(nodes, edges)
+    nodes |= {
+        "platform": {
+            "kind": "lending_protocol", "block_time": "1s", "reserves": {
+                "eth": {"ltv": 0.8, "threshold": 0.85, "bonus": 0.05}, "usd": {"base_rate": 0.05},
+            },
+        },
+        "bank": {"kind": "account"},
+        "whale": {
+            "kind": "whale", "loop": "usde", "market": "usde-spot", "pace": 2_000, "call_below": 1.15,
+            "restore_to": 1.3, "yield_rate": 0.12, "loan_rate": 0.08,
+        },
+        "keeper": {"kind": "liquidator", "balances": {"usd": 500_000}},
+    }  # fmt: skip
+    edges += [
+        edge("prices", ["eth", "usd"], "platform"),
+        edge("claims", "platform", "bank", asset="usd", quantity=1_000_000),
+        edge("borrows", "whale", "platform", collateral={"eth": 100}, debt={"usd": 140_000}),
+        edge("lends", "platform", "whale", "1s"),
+        edge("margin", "exchange", "whale", balances={"usde": 200_000, "usd": -140_000}),
+        edge("trades", "whale", "usde-spot", "100ms"),
+        edge("prices", "eth", "whale", "1s"),
+        edge("liquidations", "platform", "keeper"),
+        edge("trades", "keeper", "eth-spot"),
+        edge("prices", "eth-spot", "keeper"),
+    ]
+    return graph_of(nodes, edges, [fall(-0.12), fall(-0.2, at="10min")])
+
+
+def add_loop_market(nodes: dict[str, Table], edges: list[Table], bids: float = 40_000) -> None:
+    """Add a stablecoin with a book on which the outside bids at stated prices, and a margin for it."""
+    stubs = [{"at": at, "quantity": bids} for at in (0.999, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7)]
+    nodes["usde"] = {"kind": "asset", "decimals": 6, "market": "usde-spot"}
+    nodes["usde-spot"] = {
+        "kind": "order_book", "asset": "usde", "numeraire": "usd", "tick": 0.0001, "lot": 1,
+        "stubs": [*stubs, {"at": 1.001, "quantity": bids}],
+    }  # fmt: skip
+    nodes["exchange"]["assets"]["usde"] = {"ratios": [[0, 0.95]], "market": "usde-spot"}
+    edges += [edge("trades", "exchange", "usde-spot"), edge("prices", "usde-spot", "exchange")]
+
+
+def dip_world() -> nx.MultiDiGraph:
+    """Return somebody who buys what has been cheap for a while, on a book whose maker has gone."""
+    nodes, edges = venue(funding_interval="0s")
+    add_maker(nodes, edges, max_stress=3, cooldown="20min")
+    nodes["hunter"] = {
+        "kind": "dip_buyer", "interval": "5s",
+        "buys": {"eth-spot": {"capital": 100_000, "above": 0.03, "rate": 0.05, "lag": "1min", "approach": 0.01}},
+    }  # fmt: skip
+    edges += [
+        edge("margin", "exchange", "hunter", balances={"usd": 100_000}),
+        edge("quotes", "hunter", "eth-spot"),
+        edge("prices", ["eth", "eth-spot"], "hunter", "20ms"),
+    ]
+    sale = {"kind": "sale", "market": "eth-spot", "asset": "eth", "quantity": 70, "at": "20s"}
+    return graph_of(nodes, edges, [fall(-0.05), sale])

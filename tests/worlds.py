@@ -198,6 +198,7 @@ WORLDS: dict[str, Callable[[], nx.MultiDiGraph]] = {
     "amm": amm_world,
     "arbitrageur": _venue("arbitrage_world"),
     "asset": asset_world,
+    "dip_buyer": _venue("dip_world"),
     "exchange": _venue("exchange_world"),
     "impact": impact_world,
     "lending_protocol": lending_world,
@@ -208,6 +209,7 @@ WORLDS: dict[str, Callable[[], nx.MultiDiGraph]] = {
     "order_book": _venue("book_world"),
     "population": population_world,
     "stablecoin_issuer": issuer_world,
+    "whale": _venue("whale_world"),
     "world": market_world,
 }
 """A builder a kind."""

@@ -8,8 +8,8 @@ import pytest
 from contagion.assembly import build
 from contagion.errors import BadInput
 from contagion.units import SECOND
-from tests.sight import node, reprice, rows, settle
-from tests.venue_worlds import add_maker, venue
+from tests.sight import held, node, reprice, rows, settle
+from tests.venue_worlds import add_loop_market, add_maker, venue
 from tests.worlds import edge, graph_of
 
 ETH = 10**6
@@ -109,7 +109,7 @@ def holders(fall: str, count: int = 400, hazards: Any = ((0.05, 60),)) -> Any:
 def test_holders_sell_at_the_stated_hazard_once_the_price_has_fallen_far_enough() -> None:
     """60 an hour is one a minute: after a minute a share of 1 - 1/e has sold, give or take four standard errors."""
     sim = holders("1880")
-    sold = node(sim, "holders")._crowd._next / 400
+    sold = node(sim, "holders")._crowd._leaving.gone / 400
     assert sold == pytest.approx(1 - np.exp(-1), abs=4 * np.sqrt(0.63 * 0.37 / 400))
     assert all(row.channel for row in rows(sim, "sale"))
 
@@ -144,3 +144,94 @@ def test_a_crowd_that_cannot_be_is_refused_with_its_place(terms: dict[str, Any],
     with pytest.raises(BadInput, match=what) as caught:
         build(graph_of(nodes, edges, []))
     assert "nodes.crowd" in str(caught.value)
+
+
+def loans(count: int = 500, **terms: Any) -> Any:
+    """Return a crowd of loops of a stablecoin, liquidated at a loan-to-value of .95, on bids of the outside."""
+    nodes, edges = venue(funding_interval="0s", interest_interval="0s")
+    add_loop_market(nodes, edges, bids=300_000)
+    nodes["exchange"]["assets"]["usde"]["sources"] = {"usde": 1}
+    edges.append(edge("prices", "usde", "exchange"))
+    stated = {"collateral": {"usde": 1_000_000}, "ltv": [[0.35, 0.714], [0.65, 0.775]]} | terms
+    nodes["loops"] = {"kind": "population", "count": count, "loans": stated}
+    nodes["saver"] = {"kind": "account"}
+    edges += [edge("margin", "exchange", "loops"), edge("margin", "exchange", "saver", balances={"usd": 1_000_000})]
+    return build(graph_of(nodes, edges, []))
+
+
+def test_loans_add_up_to_their_collateral_and_owe_what_their_group_owes() -> None:
+    book = node(sim := loans(), "exchange").roster.crowds[sim.network.ids["loops"]]
+    number = node(sim, "exchange").line_number(sim.assets["usde"])
+    coins = book.positions(number, np.arange(len(book)))[0]
+    ltv = -book.rows[:, 1] / coins
+    assert coins.sum() == 1_000_000 * ETH
+    assert np.unique(ltv.round(3)).tolist() == [0.714, 0.775]
+    assert (ltv < 0.75).mean() == pytest.approx(0.35, abs=0.09)
+
+
+def test_a_fall_through_the_trigger_of_one_group_liquidates_that_group_and_not_the_other() -> None:
+    """A loan of .775 is called when .95 of the coin is worth no more than the debt: at .816; one of .714 at .752."""
+    sim = loans()
+    owed = node(sim, "exchange").roster.crowds[sim.network.ids["loops"]].rows[:, 1].copy()
+    coins = [sim.ledger.balance(sim.network.ids["loops"], sim.assets["usde@exchange"], member) for member in range(500)]
+    settle(sim, 1)
+    reprice(sim, "usde", "0.81")
+    settle(sim, 1.5)
+    called = {row.member for row in rows(sim, "liquidation")}
+    assert called == {member for member in range(500) if -owed[member] > 0.75 * coins[member]}
+
+
+def test_the_carry_of_loans_is_leverage_times_yield_less_interest() -> None:
+    sim = loans(ltv=[[1, 0.75]], yield_rate=0.12, loan_rate=0.08)
+    carries = sim.log.events.columns()["quantity"][sim.log.events.columns()["kind"] == sim.log.kinds["carry"]]
+    assert carries.tolist() == [round((4 * 0.12 - 3 * 0.08) * 1e6)]
+
+
+def redeemers(**issuer: Any) -> Any:
+    """Return a crowd that redeems when ether has fallen, half of it a minute or so."""
+    nodes, edges = venue(funding_interval="0s")
+    nodes["usde"] = {"kind": "asset", "decimals": 6, "issuer": "issuer"}
+    nodes["issuer"] = {
+        "kind": "stablecoin_issuer",
+        "asset": "usde",
+        "payout": "usd",
+        "balances": {"usd": 50_000},
+    } | issuer
+    terms = {"asset": "usde", "total": 100_000, "watch": "eth", "hazards": [[0.05, 60]], "interval": "10s"}
+    nodes["whitelisted"] = {"kind": "population", "count": 1_000, "redeemers": terms}
+    edges += [edge("redeems", "issuer", "whitelisted"), edge("prices", "eth", "whitelisted")]
+    sim = build(graph_of(nodes, edges, []))
+    settle(sim, 1)
+    reprice(sim, "eth", "1800")
+    settle(sim, 60)
+    return sim
+
+
+def test_redeemers_run_by_their_hazard_and_are_paid_at_par_less_the_fee() -> None:
+    sim = redeemers(fee=0.001)
+    redeemed = sum(row.quantity for row in rows(sim, "redemption"))
+    assert redeemed == pytest.approx(100_000 * ETH * (1 - np.exp(-1)), rel=0.1)
+    assert held(sim, "whitelisted", "usde") == 100_000 * ETH - redeemed
+    paid = held(sim, "whitelisted", "usd")
+    assert paid == min(50_000 * ETH, sum(row.value for row in rows(sim, "redemption")))
+
+
+def test_what_the_issuer_refuses_is_asked_for_again() -> None:
+    sim = redeemers(capacity=20_000)
+    assert sum(row.quantity for row in rows(sim, "redemption")) == 20_000 * ETH
+    assert len(rows(sim, "refused-redemption")) == 1
+
+
+def test_holders_may_look_at_another_price_than_that_of_their_coin() -> None:
+    nodes, edges = venue(funding_interval="0s")
+    add_maker(nodes, edges)
+    nodes["btc"] = {"kind": "asset", "decimals": 6, "price": 100_000}
+    terms = {"asset": "eth", "market": "eth-spot", "total": 50, "watch": "btc", "hazards": [[0.05, 500]]}
+    nodes["holders"] = {"kind": "population", "count": 40, "holders": terms}
+    edges += [edge("margin", "exchange", "holders"), edge("prices", "btc", "holders")]
+    sim = build(graph_of(nodes, edges, []))
+    settle(sim, 1)
+    assert not rows(sim, "sale")
+    reprice(sim, "btc", "90000")
+    settle(sim, 60)
+    assert rows(sim, "sale")

@@ -221,6 +221,11 @@ class Exchange:
         """Return the number of a coin or contract in the account books of this exchange."""
         return self.roster.numbers[asset]
 
+    def lot_of(self, asset: int) -> int:
+        """Return the lot in which a coin is sold here; one unit where it has no market."""
+        book = self.roster.lines[self.roster.numbers[asset]].book
+        return 1 if book is None else int(book.lot)
+
     def rules(self) -> Rules:
         """Return the margin rules of this exchange, for an account book."""
         return self.roster.rules()
@@ -278,17 +283,13 @@ class Exchange:
         while until := self.custody.halted_until():
             yield self.sim.env.timeout(until - self.sim.env.now)
         try:
+            kind = "refused-withdrawal"
             self._refuse_short(holder, asset, amount)
-        except Refused:
-            self.sim.record("refused-withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount)
-            return
-        try:
+            kind = "blocked-withdrawal"
             event = self.custody.pay_out(holder, asset, amount, cause=cause)
-            self.calls.fire(event, holder)
         except Refused:
-            self.sim.record(
-                "blocked-withdrawal", holder, cause=cause, asset=asset, market=self.node, quantity=amount
-            )  # fmt: skip
+            event = self.sim.record(kind, holder, cause=cause, asset=asset, market=self.node, quantity=amount)
+        self.calls.fire(event, holder)
 
     def _refuse_short(self, holder: int, asset: int, amount: int) -> None:
         """Refuse that an account hands out what it does not have, or what its margin needs."""
