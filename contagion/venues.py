@@ -63,6 +63,8 @@ class Market(Protocol):
     scale: int
     clearing: Clearing
     feeds: dict[int, Feed]
+    prints: tuple[int, int]
+    """How much has traded since the opening, and for how much: price (10^-9 of the numeraire) times quantity."""
 
     def resting(self, maker: int) -> tuple[int, int]:
         """Return how much a maker has resting, (bids, offers)."""

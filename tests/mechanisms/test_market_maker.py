@@ -212,3 +212,45 @@ def test_a_maker_that_cannot_quote_is_refused(change: Any, what: str) -> None:
     change(nodes, edges)
     with pytest.raises(BadInput, match=what):
         build(graph_of(nodes, edges, []))
+
+
+def test_who_learns_from_prints_follows_trades_that_others_made_at_their_mean_price() -> None:
+    """The maker's own bids end at 1,900; what the outside buys below is another's trade, and still a print."""
+    references = {}
+    for learns in ("fills", "prints"):
+        sim = desk(learns=learns, own=0.5, sensitivity=0)
+        sell(sim, 200)
+        settle(sim, 0.5)
+        had = node(sim, "maker")._quoted[0].view.reference
+        node(sim, "eth-spot").cancel_all(sim.network.ids["maker"], cause=1)
+        sell(sim, 50)
+        settle(sim, 2)
+        references[learns] = node(sim, "maker")._quoted[0].view.reference / had
+    assert references["fills"] == pytest.approx(1.0, abs=0.01)
+    assert references["prints"] < 0.9
+
+
+def test_net_inventory_leaves_spot_and_perpetual_at_one_centre() -> None:
+    """Long in one book and short as much in the other is no inventory: neither centre is moved by it."""
+    centres = {}
+    for inventory in ("book", "net"):
+        sim = desk(inventory=inventory, own=0)
+        buyer = sim.network.ids["taker"]
+        sell(sim, 100)
+        node(sim, "eth-perp").execute(buyer, BUY, 100 * ETH, cause=1, channel=1)
+        settle(sim, 300)
+        centres[inventory] = [quoted.centre for quoted in node(sim, "maker")._quoted]
+    assert centres["net"][0] == centres["net"][1] == 2_000 * PRICE_SCALE
+    assert abs(centres["book"][0] - centres["book"][1]) > 5 * PRICE_SCALE
+
+
+def test_what_a_maker_comes_back_with_is_collateral_and_no_inventory() -> None:
+    sim = desk(inventory="net", max_stress=3, cooldown="30s")
+    sell(sim, 100)
+    reprice(sim, "eth", 1_900)
+    settle(sim, 1)
+    assert rows(sim, "maker-withdrawal")
+    settle(sim, 1_200)
+    spot = next(quoted for quoted in node(sim, "maker")._quoted if not quoted.market.perpetual)
+    assert resting(sim) != (0, 0)
+    assert spot.start == 600 * ETH

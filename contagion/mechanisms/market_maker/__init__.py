@@ -15,20 +15,16 @@ quarter.
 One waking: hear all, in order; log leverage; check the limits; re-quote market by market, by edge name.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from decimal import Decimal
 from math import inf
-from typing import Any, ClassVar, Self
-
-from pydantic import Field, model_validator
+from typing import Any, ClassVar
 
 from contagion.errors import Misfit
 from contagion.finance import quoting
 from contagion.log import CLOCK, Channel
+from contagion.mechanisms.market_maker.terms import MakerTerms, Quoted, QuoteTerms
 from contagion.mechanisms.market_maker.view import View
-from contagion.params import Amount, Duration, NodeName, Number, Positive, Share
-from contagion.params import Params as Parameters
 from contagion.ports import FEEDS, Mechanism, Process, Tick
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
@@ -39,93 +35,21 @@ _SHORTEST_US, _RETRY_US = 100_000, 1_000_000
 """How soon a maker wakes by itself at the earliest: to refill, and to see whether it may come back."""
 
 
-class QuoteTerms(Parameters):
-    """A ladder at rest: `depth` tokens a side within `reach`, the first level half a `spread` from the centre.
-
-    `capacity` is the inventory, in depths, at which a side is no longer quoted, and `skew` how far the centre has
-    then moved; `shape` is cumulative (distance, share of depth); `recovery` the time constant of refilling.
-    """
-
-    depth: Positive
-    spread: Share = Decimal("0.0004")
-    reach: Positive = Decimal("0.05")
-    levels: int = Field(default=20, ge=1, le=400)
-    shape: list[tuple[Positive, Share]] = Field(
-        default=[(Decimal(str(a)), Decimal(str(b))) for a, b in quoting.MEASURED_SHAPE], min_length=1
-    )
-    capacity: Positive = Decimal(3)
-    skew: Share = Decimal("0.02")
-    recovery: Duration = 14_000_000
-    calm: Positive = Decimal("0.0005")
-
-    @model_validator(mode="after")
-    def _outwards(self) -> Self:
-        distances, parts = zip(*self.shape, strict=True)
-        if list(distances) != sorted(set(distances)) or list(parts) != sorted(parts) or not parts[-1]:
-            raise ValueError("'shape' is cumulative: distances rise, and so do shares of the depth")
-        if self.spread / 2 > self.reach:
-            raise ValueError("half the 'spread' is beyond the 'reach' of the ladder")
-        return self
-
-
-@dataclass
-class Quoted:
-    """One market as the maker quotes it now."""
-
-    market: Any
-    terms: QuoteTerms
-    view: View
-    distances: list[int]
-    parts: list[int]
-    depth: int
-    start: int
-    cause: int = CLOCK
-    held: int = 0
-    centre: int = 0
-    fundamental: int = 0
-    touch: tuple[int | None, int | None] = (None, None)
-    placed_us: int = 0
-    least: int = 0
-    unplaced: tuple[int, ...] = (0, 0)
-    capacity: float = 1.0
-    skew: float = 0.0
-
-
 class MarketMaker:
     """Quotes, inventory, limits."""
 
-    class Params(Parameters):
-        """Limits are off where they are 0 (or absent).
-
-        The reference learns a share `own` of the way to its market's price when a quarter of the depth has traded,
-        and is drawn to other venues and to the fundamental by the shares `pull` and `anchor` a second.
-        """
-
-        quotes: dict[NodeName, QuoteTerms]
-        latency: Duration = 50_000
-        move: Share = Decimal("0.0002")
-        change: Share = Decimal("0.2")
-        sensitivity: Number = Field(default=Decimal("0.65"), ge=0, le=5)
-        memory: Duration = 120_000_000
-        own: Share = Decimal("0.05")
-        pull: Amount = Decimal("0.077")
-        anchor: Amount = Decimal("0.00009")
-        max_leverage: Amount = Decimal(0)
-        max_drawdown: Share = Decimal(0)
-        max_stress: Amount = Decimal(0)
-        max_age: Duration = 0
-        cooldown: Duration = 240_000_000
-
+    Params = MakerTerms
     opens = 5
     reacts: ClassVar[bool] = False
 
-    def __init__(self, sim: Simulation, node: int, params: "MarketMaker.Params") -> None:
+    def __init__(self, sim: Simulation, node: int, params: MakerTerms) -> None:
         self.sim, self.node, self.params = sim, node, params
         self._inbox = sim.inbox()
         self._views: dict[int, View] = {}
         self._feeds: dict[int, tuple[str, int]] = {}
         self._away_until: int | None = None
         self._leverage, self._stressed, self._age = 0.0, CLOCK, 0
+        self._from_prints = params.learns == "prints"
         self._sensitivity, self._move = float(params.sensitivity), to_ppm(params.move)
 
     def open(self) -> None:
@@ -148,7 +72,9 @@ class MarketMaker:
                 )
                 raise Misfit((*self._path, "quotes", name), what)
         self._quoted = [self._quoted_at(names[name], terms) for name, terms in sorted(self.params.quotes.items())]
-        self._by_market = {quoted.market.node: quoted for quoted in self._quoted}
+        self._groups: defaultdict[int, list[Quoted]] = defaultdict(list)
+        for quoted in self._quoted:
+            self._groups[quoted.market.asset].append(quoted)
 
     def processes(self) -> Iterable[Process]:
         """Return the quoting."""
@@ -255,14 +181,23 @@ class MarketMaker:
             if self._away_until is not None:
                 if sim.env.now < self._away_until or limit:
                     return
-                self._away_until = None
+                self._come_back()
             elif limit or called:
                 self._withdraw(called or self._stressed or sim.opening)
                 return
         for quoted in self._quoted:
-            self._learn_from_fills(quoted)
+            self._learn_from_trades(quoted)
             if self._worth_quoting(quoted):
                 self._requote(quoted, quoted.cause)
+
+    def _come_back(self) -> None:
+        """Quote again; what coins it has by now are its collateral and no inventory to be traded away."""
+        self._away_until = None
+        for quoted in self._quoted:
+            quoted.seen = quoted.market.prints
+            if self.params.inventory == "net":
+                quoted.held = self._inventory(quoted)
+                quoted.start = 0 if quoted.market.perpetual else quoted.held
 
     def _log_leverage(self, leverage: float) -> None:
         if leverage != inf and abs(leverage - self._leverage) >= _LEVERAGE_STEP and self._stressed:
@@ -303,16 +238,25 @@ class MarketMaker:
         asset = quoted.market.traded if quoted.market.perpetual else quoted.market.asset
         return int(self._exchange.balance(self.node, asset))
 
-    def _learn_from_fills(self, quoted: Quoted) -> None:
-        held = self._inventory(quoted)
+    def _learn_from_trades(self, quoted: Quoted) -> None:
+        """Let the reference learn from what has traded since the last look, with it or with anybody."""
+        held, market = self._inventory(quoted), quoted.market
         traded, quoted.held = abs(held - quoted.held), held
+        price = market.price_in_currency()
+        if self._from_prints:
+            (before, paid), quoted.seen = quoted.seen, market.prints
+            traded = market.prints[0] - before
+            if traded:
+                price = (market.prints[1] - paid) // traded * market.quote_price // PRICE_SCALE
         if traded and self.sim.twin != "frozen":
             share = min(traded / max(quoted.depth / 4, 1.0), 1.0) * float(self.params.own)
-            quoted.view.learn(quoted.market.price_in_currency(), share)
+            quoted.view.learn(price, share)
 
     def _use(self, quoted: Quoted) -> float:
         """Return the share of the capacity that inventory uses, positive when long."""
-        return max(min((quoted.held - quoted.start) / quoted.capacity, 1.0), -1.0)
+        group = self._groups[quoted.market.asset] if self.params.inventory == "net" else (quoted,)
+        held, capacity = sum(q.held - q.start for q in group), sum(q.capacity for q in group)
+        return max(min(held / capacity, 1.0), -1.0)
 
     def _centre(self, quoted: Quoted) -> int:
         skew = 1.0 - quoted.skew * self._use(quoted)

@@ -70,6 +70,7 @@ class OrderBook:
         self.tick, self.lot = to_units(params.tick, PRICE_DECIMALS), to_units(params.lot, decimals)
         self.feeds: dict[int, Feed] = {}
         self._noted, self._displaced = 0, Displacements()
+        self.prints = (0, 0)
         self.traded = add_contract(sim, node, self.asset, self.numeraire) if self.perpetual else self.asset
 
     def open(self) -> None:
@@ -209,6 +210,7 @@ class OrderBook:
             price=self._in_currency(walk.notional // walk.filled), value=self._value(paid), **columns,
         )  # fmt: skip
         self._tapes.take(self._identity(holder), side, walk.filled, limit)
+        self.prints = (self.prints[0] + walk.filled, self.prints[1] + walk.notional)
         self._move(event, channel)
         return event
 
