@@ -27,6 +27,14 @@ class Execution(NamedTuple):
     unfilled: int
 
 
+class Notice(NamedTuple):
+    """What an exchange has done with an account: a withdrawal of `amount` is over, or (0) a position was cut."""
+
+    holder: int
+    asset: int
+    amount: int
+
+
 class Clearing(Protocol):
     """Who keeps the accounts behind a market: it says which legs a delivery or a position takes."""
 
@@ -110,10 +118,11 @@ class Market(Protocol):
 
 
 class Custodian(Protocol):
-    """An exchange as its account holders see it."""
+    """An exchange as its account holders see it; `notices` carries a `Notice`."""
 
     node: int
     calls: Signal
+    notices: Signal
     settlement: int
     feeds: dict[int, Feed]
 
@@ -128,6 +137,12 @@ class Custodian(Protocol):
 
     def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
         """Take a client's coins in at once; Refused while halted."""
+
+    def funding_rate(self, contract: int) -> float:
+        """Return the annual rate that longs pay on a contract, by the premium since the last payment."""
+
+    def funded(self, contract: int) -> int:
+        """Return what longs have paid on one contract so far, in 10^-9 of the settlement."""
 
     def open_account(self, holder: int, balances: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
         """Post what an account brings to time 0: balances by coin; (contracts, entry price or 0) by book."""

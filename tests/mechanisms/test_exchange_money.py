@@ -117,7 +117,8 @@ def test_longs_pay_shorts_the_premium_of_the_book_over_the_index(crowd: bool) ->
     sim = desk(accounts, contract=INDEXED, funding_interval="10min", crowd=crowd)
     fall(sim, 1_990, seconds=10 * MINUTE)
     (paid,) = rows(sim, "funding")
-    assert paid.price == 1_990 * ((2_000 - 1_990) * 10**6 // 1_990) * 1_000 // 10**5 * 10**5
+    mean = (2_000 - 1_990) * 10**9 // 1_990 * (600**2 - 1) // 600**2  # heard after a second; later moments count more
+    assert paid.price == 1_990 * mean // 10**5 * 10**5
     assert (paid.quantity, paid.cause, paid.channel) == (10 * ETH, 0, Channel.FUNDING)
     gain = 10 * paid.price / PRICE_SCALE * USD
     assert worth(sim, "ann") == pytest.approx((9_000 - 100) * USD - gain)
@@ -130,6 +131,27 @@ def test_funding_is_capped_and_shorts_pay_below_the_index() -> None:
     fall(sim, 2_500, seconds=10 * MINUTE)
     (paid,) = rows(sim, "funding")
     assert paid.price == price(25) and perp_mark(sim) == 2_525
+
+
+def test_funding_is_the_mean_premium_and_not_that_of_the_moment() -> None:
+    sim = desk({"ann": Holding(90_000, -10)}, contract=INDEXED, funding_interval="100s")
+    fall(sim, 1_990, seconds=50)
+    fall(sim, 2_000, seconds=50)
+    (paid,) = rows(sim, "funding")
+    assert paid.price / PRICE_SCALE == pytest.approx(2_000 * 10 / 1_990 * (51**2 - 1) / 100**2, rel=1e-4)
+
+
+def test_interest_draws_funding_towards_itself_as_far_as_the_clamp() -> None:
+    terms = {"funding_interval": "8h", "funding_interest": "1bps", "funding_clamp": "5bps"}
+    sim = desk({"ann": Holding(90_000, -10)}, contract=INDEXED, **terms)
+    contract = sim.assets[f"{PERP}:contract"]
+    assert node(sim, "exchange").funding_rate(contract) == pytest.approx(0.1095)
+    settle(sim, 8 * HOUR)
+    fall(sim, 1_990, seconds=8 * HOUR)
+    calm, rich = (row.price / PRICE_SCALE for row in rows(sim, "funding"))
+    assert calm == pytest.approx(2_000 * 0.0001)
+    assert rich == pytest.approx(10 - 1_990 * 0.0005, rel=1e-3)
+    assert node(sim, "exchange").funded(contract) / PRICE_SCALE == pytest.approx(calm + rich)
 
 
 def test_funding_may_push_an_account_over_the_edge() -> None:

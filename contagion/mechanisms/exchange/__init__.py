@@ -8,8 +8,8 @@ an account of its own.
 
 The clock ticks only while something moves: the engine wakes when a source does, acts on its next `interval` and
 sleeps again when marks have come to rest and nobody is in breach (`engine` tells the six steps). Funding is paid
-every `funding_interval` between longs and shorts, interest on loans every `interest_interval`; both wake the
-engine. The account named by a `funds` edge is the insurance fund.
+every `funding_interval` between longs and shorts (`funding`), interest on loans every `interest_interval`; both wake
+the engine. The account named by a `funds` edge is the insurance fund.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,14 +26,15 @@ from contagion.ledger import Leg, Refused
 from contagion.log import CLOCK, Channel
 from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.engine import Engine
+from contagion.mechanisms.exchange.funding import Funding
 from contagion.mechanisms.exchange.marks import Line, MarkVector, weighted
 from contagion.mechanisms.exchange.roster import Roster, blank_cohort
 from contagion.mechanisms.exchange.sales import trade_coins
 from contagion.mechanisms.exchange.terms import CoinTerms, ContractTerms, ExchangeTerms, Marked
 from contagion.ports import Feed, Mechanism, Message, Process, Signal
 from contagion.simulation import Simulation
-from contagion.units import PPM, PRICE_SCALE, YEAR, to_ppm
-from contagion.venues import BOOKS, CLIENTS, FUNDS, SELL, Market
+from contagion.units import PPM, PRICE_SCALE, YEAR
+from contagion.venues import BOOKS, CLIENTS, FUNDS, SELL, Market, Notice
 
 Pieces = list[tuple[float, float]]
 
@@ -52,7 +53,7 @@ class Exchange:
         self.custody = Custody(sim, node, sorted(set(coins)), self.settlement)
         self.custody.halts = [(halt.start, halt.end) for halt in params.halts]
         self.feeds: dict[int, Feed] = {}
-        self.calls = Signal(sim.env)
+        self.calls, self.notices = Signal(sim.env), Signal(sim.env)
         self._inbox = sim.inbox()
         self._loans: list[tuple[int, int, int]] = []
         self.marks = MarkVector(sim, node, params.interval)
@@ -84,9 +85,11 @@ class Exchange:
             if sim.network.nodes[client.peer.node].kind != "population":
                 self.roster.join(client.peer.node)
         self.engine = Engine(sim, self.custody, self.roster, self.marks, p, self.calls, list(self._books.values()))
+        self.funding = Funding(sim, self.custody, self.marks, p)
         funds = sim.peers(self.node, FUNDS)
         if len(funds) > 1:
             raise Misfit(self._path, f"{len(funds)} 'funds' edges: an exchange has one insurance fund")
+        self.engine.backstop.notices = self.notices
         if funds:
             self.engine.backstop.fund = funds[0].node
             self.roster.join(funds[0].node)
@@ -108,7 +111,8 @@ class Exchange:
             what = f"is not at rest: {place}is in breach of its margin at the start ({len(cohort)} accounts are)"
             raise Misfit(("nodes", who), what)
         yield self._run()
-        if self.params.funding_interval and any(book.perpetual for book in self._books.values()):
+        self.funding.note()
+        if self.funding.due:
             yield self._fund()
         if self.params.interest_interval:
             yield self._charge_interest()
@@ -278,18 +282,35 @@ class Exchange:
         """Take a client's coins in at once; Refused while halted. Return the event."""
         return self.custody.deposit(holder, asset, amount, cause=cause)
 
+    def funding_rate(self, contract: int) -> float:
+        """Return the annual rate that longs pay on a contract, by the premium since the last payment."""
+        return self.funding.rate(contract)
+
+    def funded(self, contract: int) -> int:
+        """Return what longs have paid on one contract so far, in 10^-9 of the settlement."""
+        return self.custody.funded[contract]
+
     def _pay_later(self, holder: int, asset: int, amount: int, cause: int) -> Process:
         yield self.sim.pause(self.params.withdrawal_delay)
         while until := self.custody.halted_until():
             yield self.sim.env.timeout(until - self.sim.env.now)
+        self.notices.fire(self._pay_out(holder, asset, amount, cause), Notice(holder, asset, amount))
+
+    def _pay_out(self, holder: int, asset: int, amount: int, cause: int) -> int:
+        """Hand out what is due now, or say why not; return the event."""
         try:
-            kind = "refused-withdrawal"
             self._refuse_short(holder, asset, amount)
-            kind = "blocked-withdrawal"
+        except Refused:
+            return self._log_unpaid("refused-withdrawal", holder, asset, amount, cause)
+        try:
             event = self.custody.pay_out(holder, asset, amount, cause=cause)
         except Refused:
-            event = self.sim.record(kind, holder, cause=cause, asset=asset, market=self.node, quantity=amount)
+            return self._log_unpaid("blocked-withdrawal", holder, asset, amount, cause)
         self.calls.fire(event, holder)
+        return event
+
+    def _log_unpaid(self, kind: str, holder: int, asset: int, amount: int, cause: int) -> int:
+        return self.sim.record(kind, holder, cause=cause, asset=asset, market=self.node, quantity=amount)
 
     def _refuse_short(self, holder: int, asset: int, amount: int) -> None:
         """Refuse that an account hands out what it does not have, or what its margin needs."""
@@ -315,30 +336,14 @@ class Exchange:
                     self.marks.hear(heard)
                     self.roster.news = heard[-1].cause
                 moving = self.marks.update()
+                self.funding.note()
                 busy = (not passive and self.engine.interval()) or moving
 
     def _fund(self) -> Process:
-        """Move funding between longs and shorts: the premium of the book over the index, within the cap."""
-        sim, every = self.sim, self.params.funding_interval
         while True:
-            yield sim.env.timeout(every)
-            for line in self.marks.lines:
-                if line.index and isinstance(line.terms, ContractTerms):
-                    index = self.marks.index(line)
-                    cap = to_ppm(line.terms.funding_cap)
-                    premium = max(min((line.book.last() - index) * PPM // index, cap), -cap)
-                    self._pay_funding(line, index * premium // PPM)
-
-    def _pay_funding(self, line: Line, amount: int) -> None:
-        step = self.custody.fund(line.asset, amount)
-        if step:
-            held = self.custody.open_interest(line.asset)
-            event = self.sim.record(
-                "funding", self.node, cause=CLOCK, asset=line.asset, market=line.feed.market, price=abs(step),
-                quantity=held, channel=Channel.FUNDING,
-            )  # fmt: skip
-            line.shift(step, event)
-            self._wake(event)
+            yield self.sim.env.timeout(self.params.funding_interval)
+            for event in self.funding.pay():
+                self._wake(event)
 
     def _charge_interest(self) -> Process:
         sim, every = self.sim, self.params.interest_interval

@@ -25,9 +25,10 @@ from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.marks import Line
 from contagion.mechanisms.exchange.roster import Cohort, Roster, joined
 from contagion.mechanisms.exchange.terms import ExchangeTerms
+from contagion.ports import Signal
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
-from contagion.venues import BUY, SELL
+from contagion.venues import BUY, SELL, Notice
 
 Integers = NDArray[np.int64]
 _FIRST_LOOK = 1_024
@@ -48,8 +49,10 @@ class Backstop:
         self._queues: dict[tuple[int, int], tuple[int, Cohort]] = {}
         self._lost: dict[int, int] = {}
         self._cause = self._advanced = 0
+        self._cut_back: list[tuple[int, int]] = []
 
     fund: int | None
+    notices: Signal
 
     @property
     def keeper(self) -> int:
@@ -151,6 +154,7 @@ class Backstop:
             "deleveraging", self.node, *legs, cause=first, channel=Channel.ADL_HAIRCUT, asset=line.asset,
             market=line.book.node, quantity=side * int(taken.sum()), value=self._value(max(round(cost), 0)),
         )  # fmt: skip
+        self._tell(line)
 
     def _log(
         self, winners: Cohort, line: Line, quantity: Integers, price: Any, amounts: Integers, cause: int, depth: float
@@ -165,7 +169,15 @@ class Backstop:
                 channel=Channel.ADL_HAIRCUT, asset=line.asset, market=line.book.node, quantity=quantity[rows],
                 price=prices[rows], value=values[rows],
             )  # fmt: skip
+            if winners.member[rows[0]] < 0:
+                self._cut_back.append((holder, first))
         return first
+
+    def _tell(self, line: Line) -> None:
+        """Tell named accounts that they have been deleveraged, once it is posted."""
+        for holder, event in self._cut_back:
+            self.notices.fire(event, Notice(holder, line.asset, 0))
+        self._cut_back = []
 
     def _winners(self, line: Line, side: int, wanted: int) -> tuple[Cohort, Integers]:
         """Return accounts with a profit on a side and their contracts, best rank first: enough of them, or all."""
@@ -318,6 +330,7 @@ class Backstop:
             "deleveraging", self.node, *self.roster.legs(part, cash, -cuts), (self.keeper, cash, total), cause=first,
             channel=Channel.ADL_HAIRCUT, asset=line.asset, market=line.book.node, value=self._value(total),
         )  # fmt: skip
+        self._tell(line)
         return total
 
     # ---------------------------------------------------------------------------------------------- parts

@@ -80,7 +80,9 @@ class ExchangeTerms(Params):
 
     slice : of a position above `slice_above`, what is closed in one interval; unwind : of the depth in a book's band,
     what the fund works off in one interval; pool : what the fund may lose on one contract, and hold of it at the
-    mark, as a share of its start; keep : how many times maintenance a withdrawal must leave.
+    mark, as a share of its start; keep : how many times maintenance a withdrawal must leave; funding_interest : per
+    `funding_interval`, towards which the rate is drawn by at most `funding_clamp` (Binance: 1bps and 5bps per 8h);
+    without it the mean premium alone is paid.
     """
 
     settlement: AssetName
@@ -97,6 +99,8 @@ class ExchangeTerms(Params):
     pool: Share = Decimal(1)
     deleveraging: Deleveraging = Deleveraging()
     funding_interval: Duration = 28_800_000_000
+    funding_interest: Share | None = None
+    funding_clamp: Share = Decimal("0.0005")
     interest_interval: Duration = 3_600_000_000
     withdrawal_delay: Duration = 300_000_000
     keep: Positive = Field(default=Decimal("1.2"), ge=1)
