@@ -375,6 +375,18 @@ class Issuer(Protocol):
     def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
         """Ask for redemption and return the event; the money follows after the settlement delay."""
 
+    def mint_room(self) -> int:
+        """Return how many tokens may still be minted in this hour."""
+
+    def mint(self, holder: int, money: int, *, cause: int) -> int:
+        """Pay in base units of the payout and return the event; the tokens follow after the settlement delay."""
+
+    def coverage(self) -> float:
+        """Return the value of the backing over what is owed: tokens at par and claims; infinite without any."""
+
+    def base_yield(self) -> float:
+        """Return the annual rate that those who stake the token would earn at the rates of now."""
+
 
 FEEDS: Port[PriceSource] = Port("prices", "in")
 VENUES: Port[Venue] = Port("trades", "out")

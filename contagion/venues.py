@@ -30,6 +30,7 @@ class Execution(NamedTuple):
 class Notice(NamedTuple):
     """What an exchange has done with an account: a withdrawal of `amount` is over, or (0) a position was cut."""
 
+    exchange: int
     holder: int
     asset: int
     amount: int

@@ -294,7 +294,7 @@ class Exchange:
         yield self.sim.pause(self.params.withdrawal_delay)
         while until := self.custody.halted_until():
             yield self.sim.env.timeout(until - self.sim.env.now)
-        self.notices.fire(self._pay_out(holder, asset, amount, cause), Notice(holder, asset, amount))
+        self.notices.fire(self._pay_out(holder, asset, amount, cause), Notice(self.node, holder, asset, amount))
 
     def _pay_out(self, holder: int, asset: int, amount: int, cause: int) -> int:
         """Hand out what is due now, or say why not; return the event."""

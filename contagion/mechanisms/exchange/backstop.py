@@ -176,7 +176,7 @@ class Backstop:
     def _tell(self, line: Line) -> None:
         """Tell named accounts that they have been deleveraged, once it is posted."""
         for holder, event in self._cut_back:
-            self.notices.fire(event, Notice(holder, line.asset, 0))
+            self.notices.fire(event, Notice(self.node, holder, line.asset, 0))
         self._cut_back = []
 
     def _winners(self, line: Line, side: int, wanted: int) -> tuple[Cohort, Integers]:
