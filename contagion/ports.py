@@ -359,12 +359,13 @@ class Offer(NamedTuple):
 
 
 class Issuer(Protocol):
-    """Who issues a token and takes it back."""
+    """Who issues a token and takes it back; `settled` tells of redemptions, `paid` of yield."""
 
     node: int
     asset: int
     payout: int
     settled: Signal
+    paid: Signal
 
     def room(self) -> int:
         """Return how much may still be redeemed in this hour."""

@@ -18,14 +18,15 @@ DEEP: tuple[Levels, Levels] = ([(1_999, 10_000)], [(2_001, 10_000)])
 
 
 def issuer_graph(
-    accounts: Mapping[str, Holding] | None = None, *, supply: float = 100_000, cash: float = 65_000, coins: float = 17.5,
-    there: float = 0, short: float | None = None, issuer: Table | None = None, backing: Table | None = None, token: Table | None = None,
-    reserve: Mapping[str, float] | None = None, perp: tuple[Levels, Levels] = DEEP,
-    spot: tuple[Levels, Levels] = DEEP, **facts: Any,
+    accounts: Mapping[str, Holding] | None = None, *, supply: float = 100_000, cash: float = 65_000,
+    coins: float = 17.5, there: float = 0, short: float | None = None, issuer: Table | None = None,
+    backing: Table | None = None, token: Table | None = None, reserve: Mapping[str, float] | None = None,
+    perp: tuple[Levels, Levels] = DEEP, spot: tuple[Levels, Levels] = DEEP, **facts: Any,
 ) -> nx.MultiDiGraph:  # fmt: skip
     """Return the graph: ann and bob have half of the supply each, the issuer `cash` at hand and `coins` hedged.
 
-    reserve : further coins that the issuer holds outside; there : dollars at the exchange; short : contracts, as many as coins where it is not stated.
+    reserve : further coins that the issuer holds outside; there : dollars at the exchange; short : contracts, as many
+    as coins where it is not stated.
     """
     graph = desk_graph(accounts or {}, bids=perp[0], asks=perp[1], spot=spot, **facts)
     graph.add_node("usde", **{"kind": "asset", "decimals": 6, "issuer": "issuer"} | (token or {}))

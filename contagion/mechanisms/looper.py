@@ -8,12 +8,16 @@ Unwinding. When its health, at the answers that it has read itself, falls below 
 above 1), it repays in one transaction with a flash loan: sell collateral at a market, repay with what that
 brings, so that the health becomes `unwind_to`. It need not wait for the lender to read those answers. It does
 nothing when the sale would leave it less healthy than before, or the lender would not let the collateral go.
+
+Carry. What the loop earns a year on its equity is logged at the opening: leverage times the yield of the collateral
+less the rate on the debt. Where `yield_rate` is not stated and an issuer's `prices` edge leads to the loop, the yield
+is what that issuer pays to those who stake, and the carry is logged anew whenever it has paid.
 """
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import inf
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -26,14 +30,7 @@ from contagion.ledger import Refused
 from contagion.log import CLOCK, Channel
 from contagion.params import AssetName, Duration, Positive, Rate, Share
 from contagion.params import Params as Parameters
-from contagion.ports import (
-    LENDERS,
-    VENUES,
-    Mechanism,
-    Message,
-    Position,
-    Process,
-)  # fmt: skip
+from contagion.ports import FEEDS, LENDERS, VENUES, Link, Mechanism, Message, Position, Process
 from contagion.routes import Route, best_route, find_routes, trade_route
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
@@ -46,7 +43,10 @@ class Looper:
     """Equity, loop, and a rule for the way out."""
 
     class Params(Parameters):
-        """`equity` in tokens of the collateral; `rounds` re-deposits at `ltv`, or `target_leverage`."""
+        """`equity` in tokens of the collateral; `rounds` re-deposits at `ltv`, or `target_leverage`.
+
+        yield_rate : what the collateral yields a year; where it is not stated, its issuer's base yield, else nothing.
+        """
 
         collateral: AssetName
         debt: AssetName
@@ -54,7 +54,7 @@ class Looper:
         ltv: Share
         rounds: int | None = Field(default=None, ge=0, le=_ROUNDS_LIMIT)
         target_leverage: Positive | None = None
-        yield_rate: Rate = Decimal(0)
+        yield_rate: Rate | None = None
         unwind_below: Positive | None = None
         unwind_to: Positive = Decimal("1.02")
         latency: Duration = 0
@@ -71,11 +71,14 @@ class Looper:
                 raise ValueError("'unwind_to' must lie above 'unwind_below'")
             return self
 
-    opens = 5
     reacts: ClassVar[bool] = True
 
     def __init__(self, sim: Simulation, node: int, params: "Looper.Params") -> None:
         self.sim, self.node, self.params = sim, node, params
+        nodes, feeds = sim.network.nodes, sim.network.edges_in(node, "prices")
+        issued = any(nodes[edge.source].kind == "stablecoin_issuer" for edge in feeds)
+        self._reads_yield = issued and params.yield_rate is None
+        self.opens = 6 if self._reads_yield else 5  # after its issuer's hedge is open
         self.collateral, self.debt = sim.assets[params.collateral], sim.assets[params.debt]
         self.position = Position(node, -1)
         self._read: dict[int, int] = {}
@@ -97,9 +100,11 @@ class Looper:
         self._log_carry(CLOCK)
 
     def processes(self) -> Iterable[Process]:
-        """Return the watch over the position's health, where there is a rule for it."""
+        """Return the watch over the position's health, where there is a rule for it, and over its issuer's yield."""
         if self.params.unwind_below is not None and self._lender is not None:
             yield self._watch()
+        if self._reads_yield and self._lender is not None:
+            yield self._follow_yield()
 
     def leverage(self) -> float:
         """Return collateral over equity at the lender's prices; infinite when the equity is gone."""
@@ -152,8 +157,26 @@ class Looper:
         lender = self._lender
         assert lender is not None
         if (leverage := self.leverage()) < float("inf"):
-            rate = carry(leverage, float(self.params.yield_rate), lender.borrow_rate(self.debt))
+            rate = carry(leverage, self._yield(), lender.borrow_rate(self.debt))
             self.sim.record("carry", self.node, cause=cause, asset=self.collateral, quantity=round(rate * PPM))
+
+    def _issuers(self) -> list[Link[Any]]:
+        return [link for link in self.sim.links(self.node, FEEDS) if hasattr(link.peer, "base_yield")]
+
+    def _yield(self) -> float:
+        """Return the annual yield of the collateral: as stated, else what its issuer would pay now."""
+        if self._reads_yield:
+            return float(self._issuers()[0].peer.base_yield())
+        return float(self.params.yield_rate or 0)
+
+    def _follow_yield(self) -> Process:
+        inbox = self.sim.inbox()
+        for link in self._issuers():
+            link.peer.paid.reach(inbox, link.latency_us)
+        while True:
+            cause = yield inbox.wait()
+            inbox.take()
+            self._log_carry(cause)
 
     def _watch(self) -> Process:
         sim, inbox = self.sim, self.sim.inbox()

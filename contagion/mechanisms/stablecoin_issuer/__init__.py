@@ -60,7 +60,7 @@ class StablecoinIssuer:
             self.minting = sim.add_asset(Asset(f"{name}/minting", decimals[1], frozenset({node})))
         self.opens = 5 if sim.network.edges_in(node, "margin") else 3
         self.feeds: dict[int, Feed] = {}
-        self.settled = Signal(sim.env)
+        self.settled, self.paid = Signal(sim.env), Signal(sim.env)
         self.treasury = Treasury(sim, node, params)
         self.income = Income(sim, node, params, self.treasury)
         self._used: dict[str, list[tuple[int, int]]] = {"redeemed": [], "minted": []}
@@ -98,7 +98,7 @@ class StablecoinIssuer:
         if self.treasury.accounts:
             yield self._listen()
         if self.params.yield_interval:
-            yield self.income.pay(self.owed)
+            yield self.income.pay(self.owed, self.paid)
 
     # ------------------------------------------------------------------------------------ what others see
 

@@ -15,8 +15,8 @@ from contagion.errors import Misfit
 from contagion.finance.delta_neutral import earned, staker_yield
 from contagion.log import CLOCK, Channel
 from contagion.mechanisms.stablecoin_issuer.terms import IssuerTerms
-from contagion.mechanisms.stablecoin_issuer.treasury import Treasury
-from contagion.ports import Process
+from contagion.mechanisms.stablecoin_issuer.treasury import Stake, Treasury
+from contagion.ports import Process, Signal
 from contagion.simulation import Simulation
 from contagion.units import PPM, YEAR, to_ppm
 
@@ -48,12 +48,12 @@ class Income:
         sim, treasury = self.sim, self.treasury
         self._receiver = sim.network.ids[self.terms.distribution] if self.terms.distribution else sim.world
         staked = self.terms.staked
-        if staked and self.terms.yield_interval and self._growth(sim.assets[staked]):
+        if staked and self.terms.yield_interval and self._asset_node(sim.assets[staked]).params.yield_rate:
             what = f"the price of {staked!r} grows by its own 'yield_rate': it would be paid twice"
             raise Misfit(("nodes", sim.network.names[self.node], "staked"), what)
         for hedge in treasury.hedges:
             self._sources.append(self._funding(hedge))
-        for coin in dict.fromkeys(stake.coin for stake in treasury.stakes):
+        for coin in dict.fromkeys(stake.coin for stake in treasury.stakes if self._growth(stake)):
             self._sources.append(self._staking(coin))
 
     def start(self) -> None:
@@ -69,8 +69,11 @@ class Income:
             self._accrued += source.worth(earned(level - source.before[0], source.before[1], held))
             source.before = level, held
 
-    def pay(self, owed: Callable[[], int]) -> Process:
-        """Return the process that pays income on; `owed` is what the issuer owes in all, in payout tokens."""
+    def pay(self, owed: Callable[[], int], paid: Signal) -> Process:
+        """Return the process that pays income on; `owed` is what the issuer owes in all, in payout tokens.
+
+        A cost that exceeds income lowers the backing and is not charged to later income.
+        """
         sim, terms = self.sim, self.terms
         while True:
             yield sim.env.timeout(terms.yield_interval)
@@ -85,6 +88,7 @@ class Income:
                     cause=CLOCK, channel=Channel.INTEREST, asset=self.asset, quantity=tokens,
                 )  # fmt: skip
                 self._raise_staked(tokens, event)
+                paid.fire(event)
 
     def base_yield(self, supply: int) -> float:
         """Return the annual rate of those who stake, at today's funding, yields and rewards.
@@ -98,7 +102,7 @@ class Income:
             notional = treasury.short(hedge) * account.unit(hedge.traded)
             yearly += treasury.worth(account.settlement, 1) * notional * account.funding_rate(hedge.traded)
         for stake in treasury.stakes:
-            yearly += treasury.worth(stake.coin, treasury.whole(stake)) * self._growth(stake.coin)
+            yearly += treasury.worth(stake.coin, treasury.whole(stake)) * self._growth(stake)
         par = supply * 10.0 ** (self._decimals(treasury.payout) - self._decimals(self.asset))
         return staker_yield(yearly, float(self.terms.distributed), par * float(self.terms.staked_share))
 
@@ -149,9 +153,11 @@ class Income:
         """Return an amount of the payout in tokens at par."""
         return int(money * 10 ** self._decimals(self.asset) // 10 ** self._decimals(self.treasury.payout))
 
-    def _growth(self, asset: int) -> float:
-        """Return the annual rate at which an asset's reference price grows by itself."""
-        return float(self._asset_node(asset).params.yield_rate)
+    def _growth(self, stake: Stake) -> float:
+        """Return the annual rate that a coin earns: by which its reference price grows, and not that of its hedge."""
+        if stake.hedge is not None and stake.hedge.asset == stake.coin:
+            return 0.0
+        return float(self._asset_node(stake.coin).params.yield_rate)
 
     def _asset_node(self, asset: int) -> Any:
         return self.sim.mechanisms[self.sim.network.ids[self.sim.ledger.assets[asset].name]]

@@ -115,8 +115,14 @@ class Treasury:
         return int(hedge.rounded(gap)) if gap > 0 else -int(hedge.rounded(-gap))
 
     def cash(self) -> int:
-        """Return the payout tokens at exchanges, loans left out."""
-        return sum(max(account.balance(self.node, self.payout), 0) for account in self.accounts)
+        """Return the payout tokens at exchanges that may be expected from them (see `withdraw`)."""
+        return sum(self._expected(account, self._cash(account)) for account in self.accounts)
+
+    def _cash(self, account: Custodian) -> int:
+        return max(account.balance(self.node, self.payout), 0)
+
+    def _expected(self, account: Custodian, amount: int) -> int:
+        return amount >> self._modesty.get(account.node, 0)
 
     def worth(self, asset: int, amount: int) -> float:
         """Return an amount of an asset in base units of the payout, at reference prices."""
@@ -244,29 +250,29 @@ class Treasury:
     def withdraw(self, wanted: int, *, cause: int) -> int:
         """Ask exchanges for up to so much money that is not asked for yet; return how much was asked for.
 
-        After a refusal the next request to that exchange is half as large.
+        An exchange that refuses although transfers are not halted needs some of it as margin: of its cash only half is
+        expected then, and the next request is half as large.
         """
         total, wanted = 0, wanted - sum(self._asked.values())
         for account in self.accounts:
-            asked, modesty = self._asked.get(account.node, 0), self._modesty.get(account.node, 0)
-            amount = min(account.balance(self.node, self.payout) - asked, wanted - total)
-            amount = amount >> modesty if amount > 0 else 0
+            asked = self._asked.get(account.node, 0)
+            amount = self._expected(account, min(self._cash(account) - asked, wanted - total))
             if amount <= 0:
                 continue
             try:
                 account.withdraw(self.node, self.payout, amount, cause=cause)
             except Refused:
-                self._modesty[account.node] = modesty + 1
+                self._modesty[account.node] = self._modesty.get(account.node, 0) + (not account.halted())
                 self._log_refused(self.payout, account, amount, cause)
-                continue
-            self._modesty[account.node] = 0
-            self._asked[account.node] = asked + amount
-            total += amount
+            else:
+                self._asked[account.node] = asked + amount
+                total += amount
         return total
 
     def arrived(self, account: int, amount: int) -> None:
-        """Take note that a withdrawal is over, paid or not."""
+        """Take note that a withdrawal is over, paid or not; trust the exchange with twice as much again."""
         self._asked[account] = max(self._asked.get(account, 0) - amount, 0)
+        self._modesty[account] = max(self._modesty.get(account, 0) - 1, 0)
 
     def under_way(self) -> bool:
         """Return whether money is still asked for."""
