@@ -4,7 +4,7 @@ A shock is an event of generation 0. `sale` sells an asset at a market in equal 
 one that would move the opening price by `size` (fixed when the first quotes are up and before anything happens,
 so that a crash on the way changes nothing about it). `reprice` scales an asset's reference price along a straight
 path. `withdrawal` asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes.
-`stall` holds back what a node says of its prices.
+`redemption` and `mint` bring tokens to their issuer, or money. `stall` holds back what a node says of its prices.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from contagion.graph import MARKETS
 from contagion.ledger import Refused
 from contagion.log import Channel
 from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params
-from contagion.ports import Lender, Position, PriceSource, Process, Venue
+from contagion.ports import Issuer, Lender, Position, PriceSource, Process, Venue
 from contagion.simulation import Simulation
 from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT, to_ppm
 
@@ -186,6 +186,65 @@ class Withdrawal(_Shock):
             cause = yield inbox.wait()
 
 
+class _AtIssuer(_Shock):
+    """Who comes to which issuer with how many tokens, in equal steps.
+
+    A step that it refuses (beyond its capacity or the holding, or for want of a `redeems` edge) is logged and lost.
+    """
+
+    by: NodeName
+    issuer: NodeName
+    quantity: Amount
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse who is no issuer."""
+        if not hasattr(self._issuer(sim), "redeem"):
+            raise Misfit(("issuer",), f"{self.issuer!r} is no issuer")
+        _check_size(sim, sim.ledger.assets[self._asset(sim)].name, self.quantity)
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that asks."""
+        holder, asset = sim.network.ids[self.by], self._asset(sim)
+        total = sim.units(asset, self.quantity)
+        yield sim.env.timeout(self.at)
+        for step in range(self.steps):
+            if step:
+                yield sim.env.timeout(self.gap())
+            part = total * (step + 1) // self.steps - total * step // self.steps
+            shock = sim.shock(holder, asset=asset, quantity=part)
+            try:
+                self._ask(sim, holder, part, shock)
+            except Refused:
+                sim.record(f"refused-{self.kind}", holder, cause=shock, asset=asset, quantity=part)
+
+    def _issuer(self, sim: Simulation) -> Issuer:
+        return cast(Issuer, sim.mechanisms[sim.network.ids[self.issuer]])
+
+    def _asset(self, sim: Simulation) -> int:
+        return self._issuer(sim).asset
+
+    def _ask(self, sim: Simulation, holder: int, part: int, shock: int) -> None:
+        self._issuer(sim).redeem(holder, part, cause=shock)
+
+
+class Redemption(_AtIssuer):
+    """Redeem `quantity` of an issuer's tokens, in equal steps; a step beyond capacity or holding is refused."""
+
+    kind: Literal["redemption"]
+
+
+class Mint(_AtIssuer):
+    """Bring `quantity` payout tokens to an issuer for new tokens, in equal steps."""
+
+    kind: Literal["mint"]
+
+    def _asset(self, sim: Simulation) -> int:
+        return self._issuer(sim).payout
+
+    def _ask(self, sim: Simulation, holder: int, part: int, shock: int) -> None:
+        self._issuer(sim).mint(holder, part, cause=shock)
+
+
 class Stall(_Shock):
     """Hold what a node tells over its `prices` edges from `at` for `over`, then send it all, in order and old.
 
@@ -224,9 +283,11 @@ def _check_size(sim: Simulation, asset: str, quantity: Decimal | None) -> None:
         raise Misfit(("quantity",), f"{quantity} {asset} are more base units than can be counted")
 
 
-SHOCKS: Mapping[str, type[Sale] | type[Reprice] | type[Withdrawal] | type[Stall]] = {
+SHOCKS: Mapping[str, type[Sale | Reprice | Withdrawal | Redemption | Mint | Stall]] = {
     "sale": Sale,
     "reprice": Reprice,
     "withdrawal": Withdrawal,
+    "redemption": Redemption,
+    "mint": Mint,
     "stall": Stall,
 }

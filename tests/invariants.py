@@ -134,14 +134,15 @@ def check_hops(run: Run, network: Network) -> None:
 class Hops:
     """Which node acts in an event, who takes part, and whether its cause could have reached the actor.
 
-    The actor of a trade, redemption or liquidation is the holder who gives something up to a market, issuer or
+    The actor of a trade, redemption, mint or liquidation is the holder who gives something up to a market, issuer or
     lender; of all else the event's own node. At an order book it is who takes, by the first of the postings, and the
     exchange for its fund; the exchange liquidates, calls, deleverages and cancels for others. Parties are the
     event's node, its market and its actor.
     """
 
     ACTS = {
-        "trade": {"trades", "arbitrage"}, "redemption": {"redeems"}, "liquidation": {"liquidations", "lends"},
+        "trade": {"trades", "arbitrage"}, "redemption": {"redeems"}, "mint": {"redeems"},
+        "liquidation": {"liquidations", "lends"},
     }  # fmt: skip
     ENGINE = ("liquidation", "margin-call", "auto-deleveraging", "insurance", "cancel")
     """What an exchange does to others, in the other's name."""
@@ -180,7 +181,7 @@ class Hops:
             taker, exchange, cause = legs[0][0], self._clearer.get(node, -1), self.columns["cause"][event]
             engine = self.kind[cause] == "liquidation" and self._exchange_behind(cause) >= 0
             return exchange if engine or (exchange, taker) in self._funds else taker
-        if kind in ("trade", "redemption"):
+        if kind in ("trade", "redemption", "mint"):
             return next((h for h, a, amount in legs if amount < 0 and a == asset and h != node), node)
         if kind in self.ENGINE and (exchange := self._exchange_behind(event)) >= 0:
             return exchange

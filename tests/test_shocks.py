@@ -13,6 +13,7 @@ from contagion.json_schema import scenario_schema
 from contagion.shocks import SHOCKS
 from contagion.units import PPM, PRICE_SCALE, SECOND
 from tests.bank import bank_graph
+from tests.issuer_desk import issuer_graph
 from tests.sight import give, held, mark, node, position, price, quotes, rows, settle
 from tests.venue_worlds import add_maker, fall, venue
 from tests.worlds import edge, graph_of, market, sale
@@ -194,6 +195,49 @@ def test_a_depositor_who_owes_waits_until_it_would_stay_healthy() -> None:
 def test_a_withdrawal_that_cannot_be_asked_for_is_refused_at_load(facts: dict[str, Any], what: str) -> None:
     with pytest.raises(BadInput, match=rf"shocks\[0\].*{what}"):
         bank_run(withdrawal(1, **facts))
+
+
+def at_issuer(*shocks: Any, **facts: Any) -> Any:
+    graph = issuer_graph(**facts)
+    graph.add_edge("usd", "ann", role="holds", quantity=50_000)
+    graph.graph["shocks"] = [{"by": "ann", "issuer": "issuer", "at": "1s"} | shock for shock in shocks]
+    sim = build(graph)
+    sim.run(600 * SECOND)
+    return sim
+
+
+def test_tokens_are_redeemed_in_equal_steps_each_a_shock() -> None:
+    sim = at_issuer({"kind": "redemption", "quantity": 30_000, "steps": 3, "over": "20s"})
+    found = rows(sim, "redemption")
+    assert [(row.time_us // SECOND, row.quantity) for row in found] == [(at, 10_000 * USD) for at in (1, 11, 21)]
+    assert [row.cause for row in found] == [row.id for row in rows(sim, "shock")]
+    assert held(sim, "ann", "usd") == 80_000 * USD and held(sim, "ann", "usde") == 20_000 * USD
+
+
+def test_money_is_brought_to_an_issuer_for_new_tokens() -> None:
+    sim = at_issuer({"kind": "mint", "quantity": 20_000}, issuer={"mint_capacity": 50_000})
+    assert (held(sim, "ann", "usd"), held(sim, "ann", "usde")) == (30_000 * USD, 70_000 * USD)
+
+
+@pytest.mark.parametrize(
+    ("shock", "facts"),
+    [
+        ({"kind": "redemption", "quantity": 30_000}, {"issuer": {"capacity": 20_000}}),
+        ({"kind": "redemption", "quantity": 60_000}, {}),
+        ({"kind": "redemption", "quantity": 10, "by": "exchange"}, {}),
+        ({"kind": "mint", "quantity": 10}, {}),
+    ],
+)
+def test_what_an_issuer_refuses_is_logged_and_lost(shock: dict[str, Any], facts: dict[str, Any]) -> None:
+    sim = at_issuer(shock, **facts)
+    (row,) = rows(sim, f"refused-{shock['kind']}")
+    assert (row.node, row.cause) == (shock.get("by", "ann"), rows(sim, "shock")[0].id)
+    assert not rows(sim, "redemption", "mint")
+
+
+def test_who_is_no_issuer_is_refused_at_load() -> None:
+    with pytest.raises(BadInput, match=r"shocks\[0\].*'exchange' is no issuer"):
+        at_issuer({"kind": "redemption", "quantity": 1, "issuer": "exchange"})
 
 
 def stalled(*shocks: Any, latency: str = "1s", until: int = 600) -> Any:

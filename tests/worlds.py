@@ -162,24 +162,38 @@ def population_world() -> nx.MultiDiGraph:
 
 
 def issuer_world() -> nx.MultiDiGraph:
-    """Return a stablecoin taken as collateral, whose issuer redeems for the liquidator until it runs dry."""
+    """Return a stablecoin taken as collateral, whose delta-neutral issuer redeems and mints until it runs dry."""
+    from tests import venue_worlds
+
     nodes, edges = lending()
+    more, links = venue_worlds.venue(funding_interval="5min", funding_interest="1bps")
+    nodes, edges = nodes | more, edges + links
+    venue_worlds.add_maker(nodes, edges)
     nodes["dai"] = {"kind": "asset", "decimals": 6, "price": 1, "issuer": "issuer"}
     nodes["thin"] = {"kind": "amm", "assets": ["dai", "usd"], "balances": {"dai": 100_000, "usd": 100_000}}
     nodes["dai-oracle"] = {"kind": "oracle", "asset": "dai", "source": "pool"}
     nodes["issuer"] = {
-        "kind": "stablecoin_issuer", "asset": "dai", "payout": "usd", "delay": "1min", "balances": {"usd": 50_000},
+        "kind": "stablecoin_issuer", "asset": "dai", "payout": "usd", "delay": "1min", "balances": {"usd": 450_000},
+        "mint_capacity": 100_000, "backing": {"eth-spot": {"hedge": "eth-perp", "share": 0.3}}, "floor": 300_000,
+        "unwind": 20_000, "yield_interval": "10min", "reward_rate": 0.04,
     }  # fmt: skip
     nodes["lender"]["reserves"]["dai"] = {"ltv": 0.8, "threshold": 0.85, "bonus": 0.04}
-    nodes["pledger"] = {"kind": "account"}
+    nodes |= {"pledger": {"kind": "account"}, "holder": {"kind": "account", "balances": {"dai": 400_000, "eth": 100}}}
     edges += [
         edge("prices", "thin", "dai-oracle"),
         edge("prices", "dai-oracle", "lender"),
         edge("borrows", "pledger", "lender", collateral={"dai": 300_000}, debt={"usd": 240_000}),
         edge("lends", "lender", "pledger"),
-        edge("redeems", "issuer", "keeper"),
+        edge("redeems", "issuer", ["keeper", "holder"]),
+        edge("margin", "exchange", "issuer", "20ms", balances={"eth": 225}, positions={"eth-perp": {"quantity": -225}}),
+        edge("trades", "issuer", ["eth-spot", "eth-perp"]),
     ]
-    return graph_of(nodes, edges, [sale(-0.1, market="thin", asset="dai")])
+    asks = {"by": "holder", "issuer": "issuer", "quantity": 200_000, "steps": 5, "over": "4min"}
+    return graph_of(
+        nodes, edges,
+        [sale(-0.1, market="thin", asset="dai"), {"kind": "redemption", "at": "1min"} | asks,
+         {"kind": "mint", "at": "15min"} | asks | {"quantity": 100_000}],
+    )  # fmt: skip
 
 
 def market_world() -> nx.MultiDiGraph:

@@ -66,6 +66,8 @@ class StablecoinIssuer:
         self._used: dict[str, list[tuple[int, int]]] = {"redeemed": [], "minted": []}
         self._waiting: list[Request] = []
         self._unwinding = False
+        self._order_us = 0
+        self._trades = sim.twin != "frozen"
         self._inbox, self._news = sim.inbox(), sim.inbox()
         self._rest_until: dict[int, int] = {}
 
@@ -152,7 +154,7 @@ class StablecoinIssuer:
         )  # fmt: skip
         self._used["redeemed"].append((sim.env.now, quantity))
         sim.start(self._settle(Request(holder, pays, event)))
-        if self.treasury.stakes and not self._unwinding and self._short() > 0:
+        if self._trades and self.treasury.stakes and not self._unwinding and self._short() > 0:
             self._unwinding = True
             sim.start(self._unwind(event))
         return event
@@ -172,7 +174,7 @@ class StablecoinIssuer:
         self._used["minted"].append((sim.env.now, tokens))
         sim.start(self._deliver(holder, tokens, event))
         self._pay_waiting(event)
-        if any(stake.share_ppm for stake in self.treasury.stakes):
+        if self._trades and any(stake.share_ppm for stake in self.treasury.stakes):
             sim.start(self._invest(money, event))
         return event
 
