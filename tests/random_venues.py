@@ -11,6 +11,7 @@ world that cannot be at rest says so (`graph.graph["at_rest"]`), and why is said
 
 from collections.abc import Callable
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import networkx as nx
@@ -35,6 +36,7 @@ class Venues(Draft):
         self.spot: dict[str, dict[str, str]] = {}
         self.perpetual: dict[str, dict[str, str]] = {}
         self.named: list[str] = []
+        self.issuers: dict[str, str] = {}
         self.at_rest = True
 
     def quick(self, most_s: float = 2) -> str:
@@ -71,6 +73,7 @@ def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
     _add_bystander(draft, mixed)
     for number in range(draft.rng.randint(1, 4)):
         _add_shock(draft, number)
+    _add_hedged_issuers(draft, seed)
     FAULTS.get(draft.fault, lambda _: None)(draft)
     for name in draft.spot:
         draft.nodes[name]["pool"] = draft.rng.choice([1, 1, 0.1])
@@ -419,6 +422,73 @@ def _add_arbitrageur(draft: Venues, number: int) -> None:
             tables["size"][coin] = draft.amount(coin, draft.wealth(0.05, 0.5))
             tables["capacity"][coin] = draft.amount(coin, draft.wealth(0.1))
         draft.edge("margin", venue, name, balances=balances)
+
+
+def _add_hedged_issuers(draft: Venues, seed: int) -> None:
+    """Add issuers who hedge at an exchange and who redeem and mint, from a stream of their own."""
+    draft.rng = Random(f"issuers {seed}")
+    for name in draft.spot:
+        draft.nodes[name]["funding_interest"] = draft.rng.choice([None, 0.0001])
+    for number in range(draft.rng.choice([0, 0, 1, 1, 2])):
+        _add_hedged_issuer(draft, number)
+    for issuer, token in draft.issuers.items():
+        _add_run(draft, issuer, token)
+
+
+def _add_hedged_issuer(draft: Venues, number: int) -> None:
+    """Add a token whose issuer holds coins at an exchange and is short of contracts against them, and its holder."""
+    both = [(venue, coin) for venue, books in draft.spot.items() for coin in books if coin in draft.perpetual[venue]]
+    if not both:
+        return
+    name, token, (venue, _) = f"hedger{number}", f"token{number}", draft.rng.choice(both)
+    draft.node(token, "asset", decimals=draft.rng.choice([6, 8]), issuer=name)
+    draft.prices[token] = 1.0
+    supply, quick = draft.wealth(), f"{int(draft.minutes * MINUTE_US / draft.rng.choice([3, 30]))}us"
+    backing: dict[str, dict[str, Any]] = {}
+    balances: dict[str, Any] = {"usd": round(draft.rng.choice([0, 0.05]) * supply, 2)}
+    positions = {}
+    for coin in [coin for place, coin in both if place == venue]:
+        spot, perpetual = draft.spot[venue][coin], draft.perpetual[venue][coin]
+        quantity = draft.lots(perpetual, supply * draft.between(0.05, 0.3))
+        backing[spot] = {"hedge": perpetual, "share": draft.rng.choice([0, 0.1, 0.2])}
+        balances[coin] = quantity
+        if Decimal(quantity):
+            positions[perpetual] = {"quantity": "-" + quantity}
+        for market in (spot, perpetual):
+            draft.edge("trades", name, market)
+    cash = round(supply * draft.between(0.2, 1), 2)
+    terms = {
+        "asset": token, "payout": "usd", "backing": backing, "delay": draft.quick(60),
+        "fee": draft.rng.choice([0, 0.01]), "capacity": round(supply, 2),
+        "mint_capacity": draft.rng.choice([0, round(supply, 2)]),
+        "floor": draft.rng.choice([0, cash, 2 * cash]), "reserve": draft.rng.choice([0, round(cash / 4, 2)]),
+        "unwind": round(supply * draft.between(0.01, 0.5), 2), "unwind_interval": quick,
+        "tolerance": draft.rng.choice([0.001, 0.05]), "rehedge_delay": draft.quick(20),
+        "slippage": draft.rng.choice([0.001, 0.05]), "reward_rate": draft.rng.choice([0, 0.05]),
+        "yield_interval": draft.rng.choice(["0s", quick]), "distributed": draft.rng.choice([0.5, 1]),
+    }  # fmt: skip
+    draft.node(name, "stablecoin_issuer", **terms, balances={"usd": cash})
+    draft.edge("margin", venue, name, balances=balances, positions=positions)
+    draft.node(f"{name}-holder", "account", balances={token: round(supply, 2), "usd": round(supply / 2, 2)})
+    draft.edge("redeems", name, f"{name}-holder")
+    if draft.chance(0.5):
+        draft.node(
+            f"{token}-pool", "amm", assets=[token, "usd"], balances={a: round(supply / 5, 2) for a in (token, "usd")}
+        )
+    draft.issuers[name] = token
+
+
+def _add_run(draft: Venues, issuer: str, token: str) -> None:
+    """Add redemptions, and perhaps mints, of the holder of a token."""
+    held = draft.nodes[f"{issuer}-holder"]["balances"]
+    for kind, asset in [("redemption", token), ("mint", "usd")]:
+        if draft.chance(0.7):
+            draft.shocks.append({
+                "kind": kind, "name": f"{issuer}-{kind}", "by": f"{issuer}-holder", "issuer": issuer,
+                "quantity": draft.amount(asset, held[asset] * draft.between(0.1, 1.2)),
+                "at": f"{int(draft.minutes * draft.between(0, 0.6) * MINUTE_US)}us",
+                "steps": draft.rng.choice([1, 5]), "over": "30s",
+            })  # fmt: skip
 
 
 def _add_on_chain(draft: Venues) -> None:
