@@ -148,6 +148,12 @@ class Custodian(Protocol):
     def funded(self, contract: int) -> int:
         """Return what longs have paid on one contract so far, in 10^-9 of the settlement."""
 
+    def paid_out(self, event: int) -> tuple[int, int]:
+        """Return the withdrawal that an event ended, (-1, 0) for other events, and the amount paid (0: refused)."""
+
+    def halted_until(self) -> int:
+        """Return when the present halt of transfers ends, in microseconds; 0 while there is none."""
+
     def open_account(self, holder: int, balances: Mapping[int, int], positions: Mapping[int, tuple[int, int]]) -> None:
         """Post what an account brings to time 0: balances by coin; (contracts, entry price or 0) by book."""
 

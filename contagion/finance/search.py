@@ -44,3 +44,18 @@ def size_to_reach(price: Callable[[int], int], goal: int, first: int) -> int:
         return round(low)
     root: float = brentq(above, low, high, xtol=0.5, rtol=1e-12)
     return round(root)
+
+
+def largest_size(fits: Callable[[int], bool], budget: int) -> int:
+    """Return the largest size in 0..budget that fits, by bisection; exact where no size fits behind one that does not.
+
+    >>> largest_size(lambda size: size * size <= 150, 1_000)
+    12
+    """
+    if budget <= 0 or fits(budget):
+        return max(budget, 0)
+    low, high = 0, budget
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low

@@ -72,8 +72,9 @@ def test_coins_are_brought_where_they_run_out() -> None:
 
 
 @pytest.mark.parametrize("end", [90, 250])
-def test_coins_that_find_a_door_closed_are_deposited_when_something_is_heard_again(end: int) -> None:
+def test_coins_that_find_a_door_closed_are_deposited_when_it_opens(end: int) -> None:
     sim = two_exchanges(halts=[{"start": "10s", "end": f"{end}s"}])
-    paid, put = rows(sim, "payout")[0], rows(sim, "deposit")
-    assert [row.time_us // SECOND for row in put][:1] == ([100] if end == 90 else [])
-    assert held(sim, "arb", "eth") == (0 if put else paid.quantity)
+    paid, put, refused = rows(sim, "payout")[0], rows(sim, "deposit")[0], rows(sim, "refused-transfer")
+    assert (put.time_us, put.quantity) == (end * SECOND, paid.quantity)
+    assert [(row.market, row.cause) for row in refused] == [("near", paid.id)] and put.cause == refused[0].id
+    assert held(sim, "arb", "eth") == 0

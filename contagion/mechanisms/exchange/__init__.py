@@ -56,6 +56,7 @@ class Exchange:
         self.calls, self.notices = Signal(sim.env), Signal(sim.env)
         self._inbox = sim.inbox()
         self._loans: list[tuple[int, int, int]] = []
+        self._withdrawn: dict[int, tuple[int, int]] = {}
         self.marks = MarkVector(sim, node, params.interval)
 
     # ------------------------------------------------------------------------------------------- opening
@@ -294,27 +295,32 @@ class Exchange:
         """Return what longs have paid on one contract so far, in 10^-9 of the settlement."""
         return self.custody.funded[contract]
 
+    def paid_out(self, event: int) -> tuple[int, int]:
+        """Return the withdrawal that an event ended, (-1, 0) for other events, and the amount paid (0: refused)."""
+        return self._withdrawn.get(event, (-1, 0))
+
+    def halted_until(self) -> int:
+        """Return when the present halt of transfers ends; 0 while there is none."""
+        return self.custody.halted_until()
+
     def _pay_later(self, holder: int, asset: int, amount: int, cause: int) -> Process:
         yield self.sim.pause(self.params.withdrawal_delay)
         while until := self.custody.halted_until():
             yield self.sim.env.timeout(until - self.sim.env.now)
-        self.notices.fire(self._pay_out(holder, asset, amount, cause), Notice(self.node, holder, asset, amount))
-
-    def _pay_out(self, holder: int, asset: int, amount: int, cause: int) -> int:
-        """Hand out what is due now, or say why not; return the event."""
-        try:
-            self._refuse_short(holder, asset, amount)
-        except Refused:
-            return self._log_unpaid("refused-withdrawal", holder, asset, amount, cause)
-        try:
-            event = self.custody.pay_out(holder, asset, amount, cause=cause)
-        except Refused:
-            return self._log_unpaid("blocked-withdrawal", holder, asset, amount, cause)
+        event, paid = self._pay_out(holder, asset, amount, cause)
+        self._withdrawn[event] = (cause, paid)
         self.calls.fire(event, holder)
-        return event
+        self.notices.fire(event, Notice(self.node, holder, asset, amount))
 
-    def _log_unpaid(self, kind: str, holder: int, asset: int, amount: int, cause: int) -> int:
-        return self.sim.record(kind, holder, cause=cause, asset=asset, market=self.node, quantity=amount)
+    def _pay_out(self, holder: int, asset: int, amount: int, cause: int) -> tuple[int, int]:
+        """Hand out what is due now, or say why not; return (event, what was paid)."""
+        try:
+            kind = "refused-withdrawal"
+            self._refuse_short(holder, asset, amount)
+            kind = "blocked-withdrawal"
+            return self.custody.pay_out(holder, asset, amount, cause=cause), amount
+        except Refused:
+            return self.sim.record(kind, holder, cause=cause, asset=asset, market=self.node, quantity=amount), 0
 
     def _refuse_short(self, holder: int, asset: int, amount: int) -> None:
         """Refuse that an account hands out what it does not have, or what its margin needs."""
