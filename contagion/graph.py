@@ -55,9 +55,7 @@ MARKETS = frozenset({"order_book", "amm", "impact"})
 FEEDS = MARKETS | {"oracle", "asset", "exchange", "stablecoin_issuer"}
 BORROWERS = frozenset({"account", "looper", "whale", "population", "market_maker", "arbitrageur", "exchange"})
 LENDERS = frozenset({"lending_protocol"})
-CLIENTS = frozenset(
-    {"account", "whale", "dip_buyer", "population", "market_maker", "arbitrageur", "stablecoin_issuer"}
-)
+CLIENTS = frozenset({"account", "whale", "dip_buyer", "population", "market_maker", "arbitrageur", "stablecoin_issuer"})
 QUOTERS = frozenset({"market_maker", "dip_buyer"})
 TRADERS = frozenset(KINDS) - MARKETS - {"asset", "oracle"}
 ANY = frozenset(KINDS)

@@ -9,7 +9,8 @@ and interest alone, and what they can add up to over the horizon is less than an
 world that cannot be at rest says so (`graph.graph["at_rest"]`), and why is said where it is drawn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -30,11 +31,13 @@ class Venues(Draft):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
+        self.seed = seed
         self.rng.seed(f"venues {seed}")
         self.minutes = self.between(1, 10)
         self.fault = self.rng.choice(list(FAULTS)) if self.chance(0.35) else ""
         self.spot: dict[str, dict[str, str]] = {}
         self.perpetual: dict[str, dict[str, str]] = {}
+        self.listed: dict[str, dict[str, str]] = {}
         self.named: list[str] = []
         self.issuers: dict[str, str] = {}
         self.at_rest = True
@@ -253,6 +256,9 @@ def _add_exchange(draft: Venues, name: str) -> None:
     deposits = {coin: draft.amount(coin, min(30 * WEALTH, worth)) for coin, worth in most.items()}
     draft.node(f"{name}-depositor", "account")
     draft.edge("margin", name, f"{name}-depositor", balances=deposits)
+    with _aside(draft, name):
+        if draft.stable and draft.chance(0.6):
+            _list_stable(draft, name)
 
 
 def _coin_terms(draft: Venues, name: str, coins: list[str]) -> dict[str, Any]:
@@ -404,7 +410,7 @@ def _add_fund(draft: Venues, name: str, exchange: str) -> None:
 
 
 def _add_arbitrageur(draft: Venues, number: int) -> None:
-    """Add an arbitrageur between books of one exchange or of two, with coins and cash at each."""
+    """Add an arbitrageur between books of one exchange or of two and perhaps the chain, with coins and cash at each."""
     name, venues = f"arbitrageur{number}", draft.rng.sample(sorted(draft.spot), len(draft.spot))
     if draft.chance(0.3):
         venues = venues[:1]
@@ -422,6 +428,65 @@ def _add_arbitrageur(draft: Venues, number: int) -> None:
             tables["size"][coin] = draft.amount(coin, draft.wealth(0.05, 0.5))
             tables["capacity"][coin] = draft.amount(coin, draft.wealth(0.1))
         draft.edge("margin", venue, name, balances=balances)
+    with _aside(draft, name):
+        if draft.chance(0.7):
+            _take_on_chain(draft, name, tables)
+
+
+def _take_on_chain(draft: Venues, name: str, tables: dict[str, dict[str, Any]]) -> None:
+    """Let an arbitrageur trade in pools of what its books trade and of stablecoins, and redeem those."""
+    pools = [pool for pool, node in draft.nodes.items() if node["kind"] == "amm"]
+    for coin in draft.stable:
+        tables["size"][coin] = draft.amount(coin, draft.wealth(0.05, 0.5))
+        tables["capacity"][coin] = draft.amount(coin, draft.wealth(0.1))
+        issuer = f"{coin}-issuer"
+        if issuer in draft.nodes and draft.chance(0.8):
+            draft.edge("redeems", issuer, name)
+    for table in [edge for edge in draft.edges if (edge["role"], edge["to"]) == ("margin", name)]:
+        for coin, book in draft.listed.get(table["from"], {}).items():
+            draft.edge("arbitrage", name, book)
+            _reads(draft, name, book)
+            table["balances"][coin] = draft.amount(coin, draft.wealth(0.1))
+    for pool in pools:
+        *traded, last = draft.nodes[pool]["assets"]
+        if draft.prices[last] == 1 and set(traded) & set(tables["size"]) and draft.chance(0.8):
+            draft.edge("arbitrage", name, pool)
+            _reads(draft, name, pool)
+            if draft.chance(0.3):
+                draft.nodes[name].setdefault("numeraires", {})[pool] = last
+    own = sorted({"usd", *tables["size"]})
+    draft.nodes[name] |= {
+        "balances": {asset: draft.amount(asset, draft.wealth(0.1)) for asset in own if draft.chance(0.8)},
+        "transfer_delay": draft.quick(60), "swap_cost": draft.rng.choice([0, 0.001, 0.05]),
+    }  # fmt: skip
+
+
+def _list_stable(draft: Venues, exchange: str) -> None:
+    """Let an exchange trade a stablecoin: a book, a maker who quotes it, and somebody who sells it."""
+    coin = draft.rng.choice(draft.stable)
+    book, maker = f"{exchange}-{coin}-spot", f"{exchange}-{coin}-maker"
+    _add_book(draft, book, coin, "spot")
+    draft.listed[exchange] = {coin: book}
+    draft.edges.append({"role": "trades", "from": exchange, "to": book})
+    draft.edge("prices", book, exchange)
+    draft.nodes[exchange]["assets"][coin] = {"market": book}
+    quotes = {"depth": draft.amount(coin, draft.wealth()), "skew": draft.between(0, 0.3), "reach": 0.3}
+    draft.node(maker, "market_maker", optional=True, quotes={book: quotes}, latency=draft.quick())
+    draft.edge("quotes", maker, book)
+    draft.edge("prices", book, maker)
+    draft.edge("margin", exchange, maker, balances={"usd": 3 * WEALTH, coin: draft.amount(coin, 3 * WEALTH)})
+    draft.shocks.append({
+        "kind": "sale", "name": f"{book}-sale", "market": book, "asset": coin, "at": f"{draft.rng.randint(1, 60)}s",
+        "quantity": draft.amount(coin, draft.wealth(0.1)), "steps": draft.rng.choice([1, 5]), "over": "1min",
+    })  # fmt: skip
+
+
+@contextmanager
+def _aside(draft: Venues, name: str) -> Iterator[None]:
+    """Draw from a stream of its own, so that all else is drawn as without it."""
+    rng, draft.rng = draft.rng, Random(f"{draft.seed} {name}")
+    yield
+    draft.rng = rng
 
 
 def _add_hedged_issuers(draft: Venues, seed: int) -> None:

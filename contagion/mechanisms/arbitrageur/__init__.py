@@ -26,10 +26,10 @@ from typing import Any, ClassVar
 from contagion.errors import Misfit
 from contagion.ledger import Refused
 from contagion.mechanisms.arbitrageur.transfers import Transfers
-from contagion.mechanisms.arbitrageur.venues import CHAIN, BookVenue, Order, PoolVenue, Venue, plan
+from contagion.mechanisms.arbitrageur.venues import CHAIN, BookVenue, Order, PoolVenue, Swap, Venue, WindowVenue, plan
 from contagion.params import AssetName, Duration, NodeName, Positive, Share
 from contagion.params import Params as Parameters
-from contagion.ports import Feed, Link, Mechanism, Process, Tick
+from contagion.ports import ISSUERS, Feed, Link, Mechanism, Process, Tick
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 from contagion.venues import ARBITRAGED, BUY, EXCHANGES, SELL, open_accounts
@@ -45,7 +45,8 @@ class Arbitrageur:
         """`size` (of one trade) and `capacity` in tokens by asset; `numeraires` say what a pool is paid with.
 
         Below `refill_at` of what it had, a place is refilled; on the way to an exchange, coins are `transfer_delay`
-        on chain. A pool's numeraire is by default that of the asset's books, or else the pool's last asset.
+        on chain. A pool's numeraire is by default that of the asset's books, or else the pool's last asset. What an
+        issuer pays out is swapped while that costs at most the share `swap_cost`.
         """
 
         size: dict[AssetName, Positive]
@@ -54,6 +55,7 @@ class Arbitrageur:
         latency: Duration = 100_000
         refill_at: Share = Decimal("0.2")
         transfer_delay: Duration = 0
+        swap_cost: Share = Decimal("0.01")
         numeraires: dict[NodeName, AssetName] = {}
 
     opens = 5
@@ -82,12 +84,13 @@ class Arbitrageur:
         self._heard: defaultdict[int, set[int]] = defaultdict(set)
         links: list[Link[Any]] = list(sim.links(self.node, ARBITRAGED))
         for link in links:
-            if hasattr(link.peer, "execute"):
+            if hasattr(link.peer, "quote_ladders"):
                 self._add_book(link, exchanges, feeds)
         for link in links:
-            if not hasattr(link.peer, "execute"):
+            if not hasattr(link.peer, "quote_ladders"):
                 self._add_pool(link, feeds)
         self._check_numeraires()
+        self._swaps = {link.peer.node: self._add_window(link) for link in sim.links(self.node, ISSUERS)}
         self._sizes = {asset: self._stated("size", asset) for asset in self._venues}
         self._limits = {asset: self._stated("capacity", asset) for asset in self._venues}
 
@@ -126,6 +129,23 @@ class Arbitrageur:
         if not added:
             raise Misfit(("edges", link.edge), f"{names[pool.node]!r} has no asset that 'size' names")
 
+    def _add_window(self, link: Link[Any]) -> Swap:
+        """Learn an issuer, and how to change what it pays out into what the asset's books take."""
+        issuer, sim = link.peer, self.sim
+        name = sim.ledger.assets[issuer.asset].name
+        if name not in self.params.size:
+            raise Misfit(("edges", link.edge), f"'size' does not name {name!r}, which is redeemed here")
+        known = self._venues[issuer.asset]
+        cash = [*(venue.cash for venue in known if not venue.perpetual), issuer.payout][0]
+        peers = [link.peer for link in sim.links(self.node, ARBITRAGED) if hasattr(link.peer, "assets")]
+        pools: list[Any] = [
+            peer for peer in peers if not hasattr(peer, "quote_ladders") and {cash, issuer.payout} <= set(peer.assets())
+        ]
+        swap = Swap(sim, issuer.payout, cash, pools[0] if pools else None)
+        known.append(WindowVenue(sim, issuer, swap.worth))
+        issuer.settled.reach(self._inbox, link.latency_us)
+        return swap
+
     def _hear(self, link: Link[Any], asset: int, feeds: list[Feed]) -> None:
         name = self.sim.network.names[link.peer.node]
         if link.peer.feeds[asset] not in feeds:
@@ -153,8 +173,8 @@ class Arbitrageur:
         """Return the watch over the venues."""
         for group in self._venues.values():
             for venue in group:
-                self._transfers.begin(venue.place, venue.traded)
-                self._transfers.begin(venue.place, venue.cash)
+                for token in (venue.traded, venue.cash):
+                    self._transfers.begin(venue.place, token)
         yield self._watch()
 
     def _watch(self) -> Process:
@@ -172,6 +192,7 @@ class Arbitrageur:
             for asset in sorted(self._venues):
                 heard = news + [causes[known] for known in self._heard[asset] if known in causes]
                 if heard:
+                    self._swap(asset, max(heard))
                     self._trade(asset, max(heard))
                     self._refill(asset, max(heard))
 
@@ -183,12 +204,15 @@ class Arbitrageur:
         offers, bids = self._quotes(asset, BUY, probe), self._quotes(asset, SELL, probe)
         if not offers or not bids or max(bids)[0] * PPM <= min(offers)[0] * self._edge:
             return
-        offers = [quote for quote in offers if self._room(asset, quote[2], BUY)]
-        bids = [quote for quote in bids if self._room(asset, quote[2], SELL)]
-        if not offers or not bids or min(offers)[2].node == max(bids)[2].node:
+        offers = [quote for quote in offers if self._to_buy(asset, quote[2])]
+        if not offers:
             return
-        cheap, dear = min(offers)[2], max(bids)[2]
-        most = min(self._sizes[asset], self._room(asset, cheap, BUY), self._room(asset, dear, SELL))
+        cheap = min(offers)[2]
+        bids = [quote for quote in bids if self._to_sell(asset, quote[2], cheap)]
+        if not bids or max(bids)[2].node == cheap.node:
+            return
+        dear = max(bids)[2]
+        most = min(self._sizes[asset], self._to_buy(asset, cheap), self._to_sell(asset, dear, cheap))
         if order := plan(cheap, dear, most, self._transfers.available(cheap.place, cheap.cash), self._edge):
             self._execute(asset, cheap, dear, order, cause)
 
@@ -210,17 +234,32 @@ class Arbitrageur:
             self.sim.record("refused-trade", self.node, cause=cause, asset=asset)
             assert str(refusal), "a refusal says why"
 
-    def _room(self, asset: int, venue: Venue, side: int) -> int:
-        """Return how many tokens more may be bought or sold at a venue."""
-        transfers = self._transfers
-        room = self._limits[asset] - side * transfers.gained(venue.place, venue.traded)
-        if not venue.perpetual and side == SELL:
-            room = min(room, transfers.available(venue.place, venue.traded))
-        if not venue.perpetual and side == BUY:
-            room = min(room, venue.affordable(transfers.available(venue.place, venue.cash)))
-        return max(room, 0)
+    def _to_buy(self, asset: int, venue: Venue) -> int:
+        """Return how many tokens more may be bought at a venue."""
+        room = self._limits[asset] - self._transfers.gained(venue.place, venue.traded)
+        if not venue.perpetual:
+            room = min(room, venue.affordable(self._transfers.available(venue.place, venue.cash)))
+        return max(min(room, venue.takes(BUY)), 0)
+
+    def _to_sell(self, asset: int, venue: Venue, cheap: Venue) -> int:
+        """Return how many tokens more may be sold at a venue; on chain, with those that are bought first."""
+        room = self._limits[asset] + self._transfers.gained(venue.place, venue.traded)
+        if not venue.perpetual and not (cheap.prompt and cheap.place == venue.place == CHAIN):
+            room = min(room, self._transfers.available(venue.place, venue.traded))
+        return max(min(room, venue.takes(SELL)), 0)
 
     # ---------------------------------------------------------------------------------------- transfers
+
+    def _swap(self, asset: int, cause: int) -> None:
+        """Change what issuers have paid, beyond what there was at the start, into what books take."""
+        share = PPM - to_ppm(self.params.swap_cost)
+        for venue in self._venues[asset]:
+            swap = self._swaps.get(venue.node)
+            if swap and (amount := swap.size(self._transfers.gained(CHAIN, venue.cash), share)):
+                try:
+                    swap.trade(self.node, amount, cause)
+                except Refused:
+                    self.sim.record("refused-trade", self.node, cause=cause, asset=venue.cash)
 
     def _refill(self, asset: int, cause: int) -> None:
         """Ask for coins, then for cash, to be moved to where they run out."""

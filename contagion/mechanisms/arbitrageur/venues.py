@@ -1,8 +1,8 @@
 """Where an arbitrageur buys and sells one asset: order books, pools on chain, the issuer's window.
 
 A venue stands at a place, where what it takes and gives is kept: an exchange (its node), or the chain (`CHAIN`,
-the arbitrageur's own holdings). A purchase has a `size`: tokens at a book and with an issuer, cash at a pool, which
-quotes what it is paid and not what it is asked for. Worth is counted in 10^-27 of the currency, cash at its
+the arbitrageur's own holdings). A purchase has a `size`: tokens at a book, cash in a pool and at a window, which
+quote what they are paid and not what they are asked for. Worth is counted in 10^-27 of the currency, cash at its
 opening price, so that venues that trade against different dollars can be compared; all in integers.
 
 Books are walked without their fees, which the arbitrageur's edge has to cover; pools and issuers quote with theirs.
@@ -11,13 +11,13 @@ Books are walked without their fees, which the arbitrageur's edge has to cover; 
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from contagion.finance.search import best_size, largest_size
 from contagion.log import Channel
 from contagion.ports import Venue as Pool
 from contagion.simulation import Simulation
-from contagion.units import PPM
+from contagion.units import PPM, SUPPLY_LIMIT
 from contagion.venues import BUY, SELL, Market
 
 CHAIN = -1
@@ -42,7 +42,7 @@ class Order(NamedTuple):
 
 
 class Venue(Protocol):
-    """One way to buy or sell an asset; amounts are base units."""
+    """One way to buy or sell an asset; amounts are base units. prompt : whether what it gives is there at once."""
 
     node: int
     place: int
@@ -50,9 +50,13 @@ class Venue(Protocol):
     cash: int
     lot: int
     perpetual: bool
+    prompt: bool
 
     def price(self, side: int, probe: int) -> int | None:
         """Return the price of buying or selling `probe` tokens (a book: the best), in 10^-18 of the currency."""
+
+    def takes(self, side: int) -> int:
+        """Return how many tokens it sells (side +1) or buys within what it allows itself."""
 
     def affordable(self, cash: int) -> int:
         """Return how many tokens so much cash buys."""
@@ -86,11 +90,17 @@ class Counter:
 
     def per_token(self, amount: int, tokens: int) -> int:
         """Return the price at which so many base units trade for an amount, in 10^-18 of the currency."""
-        return self.worth(amount) * self._one // (tokens * 10**9)
+        return self.price(self.worth(amount), tokens)
+
+    def price(self, worth: int, tokens: int) -> int:
+        """Return the same of a worth."""
+        return worth * self._one // (tokens * 10**9)
 
 
 class BookVenue:
     """An order book; size is tokens."""
+
+    prompt = True
 
     def __init__(self, sim: Simulation, market: Market, place: int) -> None:
         self.market, self.node, self.place = market, market.node, place
@@ -101,6 +111,10 @@ class BookVenue:
         """Return the best resting price."""
         best = self.market.best(-side)
         return None if best is None else best * self.market.quote_price
+
+    def takes(self, side: int) -> int:
+        """Return what cannot be counted any more: nothing but its depth limits it."""
+        return SUPPLY_LIMIT
 
     def affordable(self, cash: int) -> int:
         """Return how many tokens cash buys at twice the best offer, since the ones behind cost more."""
@@ -156,7 +170,7 @@ class BookVenue:
 class PoolVenue:
     """A pool, in which the arbitrageur trades with what it holds; the size of a purchase is cash."""
 
-    perpetual = False
+    perpetual, prompt = False, True
     place, lot = CHAIN, 1
 
     def __init__(self, sim: Simulation, pool: Pool, asset: int, cash: int) -> None:
@@ -170,6 +184,10 @@ class PoolVenue:
             return self._counter.per_token(cash, probe) or None
         tokens = self.pool.quote(self.cash, cash, self.traded)
         return self._counter.per_token(cash, tokens) if tokens else None
+
+    def takes(self, side: int) -> int:
+        """Return what cannot be counted any more: nothing but its depth limits it."""
+        return SUPPLY_LIMIT
 
     def affordable(self, cash: int) -> int:
         """Return what the pool gives for all of it."""
@@ -199,6 +217,94 @@ class PoolVenue:
     def sell(self, holder: int, tokens: int, limit: int, cause: int) -> int:
         """Pay tokens in."""
         return self.pool.trade(holder, self.traded, tokens, self.cash, cause=cause, channel=Channel.ARBITRAGE).event
+
+
+class Swap:
+    """How what an issuer pays out becomes what books take: over a pool that has both, or not at all."""
+
+    def __init__(self, sim: Simulation, paid: int, wanted: int, pool: Pool | None) -> None:
+        self._paid, self._wanted, self._pool = paid, wanted, pool if paid != wanted else None
+        self._own = Counter(sim, paid, paid, sim.reference_price(paid))
+        self._other = Counter(sim, paid, wanted, sim.reference_price(wanted))
+
+    def worth(self, amount: int) -> int:
+        """Return what an amount is worth when it is swapped now, or as it is where no pool swaps it."""
+        if self._pool is None:
+            return self._own.worth(amount)
+        return self._other.worth(self._pool.quote(self._paid, amount, self._wanted))
+
+    def size(self, most: int, share_ppm: int) -> int:
+        """Return how much keeps a share of its worth on the whole; 0 where that is not a hundredth of it all."""
+        if self._pool is None or most <= 0:
+            return 0
+        size = largest_size(lambda size: self.worth(size) * PPM >= self._own.worth(size) * share_ppm, most)
+        return size if size * 100 >= most and self.worth(size) else 0
+
+    def trade(self, holder: int, amount: int, cause: int) -> int:
+        """Swap and return the event; Refused when the holder has less."""
+        assert self._pool is not None, "what no pool swaps has no size"
+        channel = Channel.ARBITRAGE
+        return self._pool.trade(holder, self._paid, amount, self._wanted, cause=cause, channel=channel).event
+
+
+class WindowVenue:
+    """An issuer's window: it takes tokens that are on chain back at par minus its fee, and may make new ones.
+
+    What it pays and makes arrives later, and a redemption is worth what `swap` makes of its payout now. The size of
+    a purchase is the payout that is paid in; an issuer that does not mint has no offer.
+    """
+
+    perpetual, prompt = False, False
+    place, lot = CHAIN, 1
+
+    def __init__(self, sim: Simulation, issuer: Any, swap: Callable[[int], int]) -> None:
+        self.issuer, self.node, self.traded, self.cash = issuer, issuer.node, issuer.asset, issuer.payout
+        self._mints = hasattr(issuer, "mint")
+        self._swap = swap
+        self._counter = Counter(sim, issuer.asset, issuer.payout, sim.reference_price(issuer.payout))
+
+    def price(self, side: int, probe: int) -> int | None:
+        """Return par with the fee, and with what changing the payout costs; None where it has no room."""
+        if self.takes(side) < probe:
+            return None
+        cash = self.issuer.payment(probe)
+        if side == SELL:
+            return self._counter.price(self._swap(cash), probe) or None
+        tokens = self.issuer.issue(cash)
+        return self._counter.per_token(cash, tokens) if tokens else None
+
+    def takes(self, side: int) -> int:
+        """Return the room that is left in this hour."""
+        if side == SELL:
+            return int(self.issuer.room())
+        return int(self.issuer.mint_room()) if self._mints else 0
+
+    def affordable(self, cash: int) -> int:
+        """Return what is made for all of it."""
+        return int(self.issuer.issue(cash)) if cash > 0 else 0
+
+    def curve(self, side: int, most: int) -> Curve:
+        """Return a straight line, but for what changing the payout costs."""
+        if side == BUY:
+            return Curve(self.issuer.issue, self._counter.worth)
+        return Curve(lambda tokens: tokens, lambda tokens: self._swap(self.issuer.payment(tokens)))
+
+    def most(self, tokens: int, cash: int) -> int:
+        """Return the payout for which no more than so many tokens are made."""
+        return largest_size(lambda size: self.issuer.issue(size) <= tokens, max(cash, 0))
+
+    def limit(self, side: int, tokens: int) -> int:
+        """Return nothing: its price is par."""
+        return 0
+
+    def buy(self, holder: int, size: int, limit: int, cause: int) -> tuple[int, int]:
+        """Pay in; the tokens come later."""
+        tokens = self.issuer.issue(size)
+        return int(self.issuer.mint(holder, size, cause=cause)), int(tokens)
+
+    def sell(self, holder: int, tokens: int, limit: int, cause: int) -> int:
+        """Hand in; the payment comes later."""
+        return int(self.issuer.redeem(holder, tokens, cause=cause))
 
 
 def plan(cheap: Venue, dear: Venue, most: int, cash: int, edge_ppm: int) -> Order | None:
