@@ -8,6 +8,7 @@ from contagion.assembly import build, collect
 from contagion.errors import BadInput
 from contagion.log import Channel
 from contagion.mechanisms.arbitrageur.venues import CHAIN, plan
+from contagion.mechanisms.stablecoin_issuer import StablecoinIssuer
 from contagion.units import SECOND
 from contagion.venues import BUY, SELL
 from tests.invariants import check_hops, check_order, check_replay, watch_books
@@ -215,10 +216,14 @@ def test_one_live_quote_is_no_arbitrage() -> None:
     assert not arbitrage(sim, "book") and not arbitrage(sim, "pool")
 
 
-def test_a_pool_is_paid_in_what_numeraires_say() -> None:
-    sim = resting({0.5: 1_000}, {0.95: 100_000}, own={"numeraires": {"pool": "usdc"}})
-    settle(sim, 2)
+def test_a_pool_is_paid_in_what_numeraires_say_and_that_is_swapped_into_what_books_take() -> None:
+    own: Table = {"numeraires": {"pool": "usdc"}}
+    sim = resting({0.5: 1_000}, {0.95: 100_000}, own=own | {"swap_cost": 0})
+    settle(sim, 5)
     assert held(sim, "arb", "usdc") > 5_090_000 * CASH and held(sim, "arb", "usdt") == 10_000_000 * CASH
+    sim = resting({0.5: 1_000}, {0.95: 100_000}, own=own)
+    settle(sim, 5)
+    assert held(sim, "arb", "usdc") == 5_000_000 * CASH and held(sim, "arb", "usdt") > 10_090_000 * CASH
 
 
 # ------------------------------------------------------------------------------------------ transfers
@@ -310,6 +315,24 @@ def test_what_a_pool_sells_below_par_is_redeemed_at_once_without_any_inventory()
     buys, redeemed = arbitrage(sim, "pool"), rows(sim, "redemption")
     assert buys and [row.cause for row in redeemed] == [row.id for row in buys]
     assert prices(sim)[1] > before and held(sim, "arb", "usde") == 0
+    checked(sim)
+
+
+@pytest.mark.skipif(not hasattr(StablecoinIssuer, "mint"), reason="this issuer only redeems")
+def test_where_the_book_is_dearer_tokens_are_minted_and_the_payout_is_bought_back() -> None:
+    """The pool is too dear to buy in, so that the window is where a dollar costs one."""
+    issuer = {"fee": 0, "mint_fee": 0, "mint_capacity": 10_000_000, "delay": "1min"}
+    reserves = {"usde": 20_000_000, "usdc": 140_000_000, "usdt": 140_000_000}
+    own = {"balances": {"usde": 1_000_000, "usdc": 2_000_000, "usdt": 5_000_000}}
+    pool: Table = {"balances": reserves, "amplification": 20}
+    sim = resting({1.02: 3_000_000}, {1.5: 10}, (1, 90), own=own, issuer=issuer, pool=pool)
+    settle(sim, 60)
+    minted, sales = rows(sim, "mint"), arbitrage(sim, "book")
+    assert minted and [row.cause for row in sales] == [row.id for row in minted]
+    back = [row for row in arbitrage(sim, "pool") if row.asset == "usdt"]
+    assert back and 0 < held(sim, "arb", "usdc") < 5_000_000 * CASH
+    settle(sim, 120)
+    assert held(sim, "arb", "issuer/minting") == 0
     checked(sim)
 
 

@@ -11,10 +11,11 @@ exchange is halted, so that its capital runs out where it is needed. Two live qu
 
 It hears a venue over a `prices` edge from it, which every book and pool owes; an issuer it asks. The edge has to
 cover the fees of books, those of pools and issuers are counted. Cash counts at its opening price: the numeraires of
-one asset should be the same or all dollars. What an issuer pays out beyond what it began with is swapped in one
-of its pools into what its books take, while that costs at most `swap_cost`.
+one asset should be the same or all dollars. Cash on chain that books do not take (an issuer's payout, say) is swapped
+in one of its pools into what they take, beyond what there was of it at the start, while that costs at most
+`swap_cost`; when it runs out, it is bought back the same way.
 
-One waking: hear, be slow (`latency`), then per asset, in the order of their numbers: swap what was paid out, the
+One waking: hear, be slow (`latency`), then per asset, in the order of their numbers: swap cash on chain, the
 widest edge, the purchase, then the sale of what was bought; last, ask for transfers.
 """
 
@@ -37,6 +38,9 @@ from contagion.venues import ARBITRAGED, BUY, EXCHANGES, SELL, open_accounts
 _PROBE = 1_000
 """What a pool is asked for first is so much less than the size of a trade."""
 
+Quote = tuple[int, int, Venue]
+"""A price, a number that breaks ties, and whose price it is."""
+
 
 class Arbitrageur:
     """Keeps prices of one asset together, at a cost and with a limit."""
@@ -45,8 +49,8 @@ class Arbitrageur:
         """`size` (of one trade) and `capacity` in tokens by asset; `numeraires` say what a pool is paid with.
 
         Below `refill_at` of what it had, a place is refilled; on the way to an exchange, coins are `transfer_delay`
-        on chain. A pool's numeraire is by default that of the asset's books, or else the pool's last asset. What an
-        issuer pays out is swapped while that costs at most the share `swap_cost`.
+        on chain. A pool's numeraire is by default that of the asset's books, or else the pool's last asset. One kind
+        of cash is swapped for another while that costs at most the share `swap_cost`.
         """
 
         size: dict[AssetName, Positive]
@@ -90,7 +94,9 @@ class Arbitrageur:
             if not hasattr(link.peer, "quote_ladders"):
                 self._add_pool(link, feeds)
         self._check_numeraires()
-        self._swaps = {link.peer.node: self._add_window(link) for link in sim.links(self.node, ISSUERS)}
+        for window in sim.links(self.node, ISSUERS):
+            self._add_window(window)
+        self._swaps = {asset: self._learn_swaps(asset) for asset in self._venues}
         self._sizes = {asset: self._stated("size", asset) for asset in self._venues}
         self._limits = {asset: self._stated("capacity", asset) for asset in self._venues}
 
@@ -129,22 +135,34 @@ class Arbitrageur:
         if not added:
             raise Misfit(("edges", link.edge), f"{names[pool.node]!r} has no asset that 'size' names")
 
-    def _add_window(self, link: Link[Any]) -> Swap:
+    def _add_window(self, link: Link[Any]) -> None:
         """Learn an issuer, and how to change what it pays out into what the asset's books take."""
-        issuer, sim = link.peer, self.sim
-        name = sim.ledger.assets[issuer.asset].name
+        issuer, name = link.peer, self.sim.ledger.assets[link.peer.asset].name
         if name not in self.params.size:
             raise Misfit(("edges", link.edge), f"'size' does not name {name!r}, which is redeemed here")
-        known = self._venues[issuer.asset]
-        cash = [*(venue.cash for venue in known if not venue.perpetual), issuer.payout][0]
-        peers = [link.peer for link in sim.links(self.node, ARBITRAGED) if hasattr(link.peer, "assets")]
-        pools: list[Any] = [
-            peer for peer in peers if not hasattr(peer, "quote_ladders") and {cash, issuer.payout} <= set(peer.assets())
-        ]
-        swap = Swap(sim, issuer.payout, cash, pools[0] if pools else None)
-        known.append(WindowVenue(sim, issuer, swap.worth))
+        cash = self._main_cash(issuer.asset, issuer.payout)
+        swap = Swap(self.sim, issuer.payout, cash, self._pool_of(issuer.payout, cash))
+        self._venues[issuer.asset].append(WindowVenue(self.sim, issuer, swap.worth))
         issuer.settled.reach(self._inbox, link.latency_us)
-        return swap
+
+    def _main_cash(self, asset: int, otherwise: int) -> int:
+        """Return what the first book (or else pool) of an asset takes."""
+        return [*(venue.cash for venue in self._venues[asset] if not venue.perpetual), otherwise][0]
+
+    def _pool_of(self, *assets: int) -> Any:
+        """Return the first of the arbitrageur's pools that has all of some assets, None without one."""
+        peers: list[Any] = self.sim.peers(self.node, ARBITRAGED)
+        pools = [peer for peer in peers if not hasattr(peer, "quote_ladders")]
+        return next((pool for pool in pools if set(assets) <= set(pool.assets())), None)
+
+    def _learn_swaps(self, asset: int) -> list[tuple[Swap, Swap]]:
+        """Return how each kind of cash on chain becomes what books take, and how it is bought back."""
+        main = self._main_cash(asset, -1)
+        kinds = sorted({venue.cash for venue in self._venues[asset] if venue.place == CHAIN} - {main})
+        pools = {kind: self._pool_of(kind, main) for kind in kinds}
+        return [
+            (Swap(self.sim, kind, main, pool), Swap(self.sim, main, kind, pool)) for kind, pool in pools.items() if pool
+        ]
 
     def _hear(self, link: Link[Any], asset: int, feeds: list[Feed]) -> None:
         name = self.sim.network.names[link.peer.node]
@@ -199,24 +217,29 @@ class Arbitrageur:
     # ------------------------------------------------------------------------------------------ trading
 
     def _trade(self, asset: int, cause: int) -> None:
-        """Buy at the lowest offer and sell at the highest bid, as far as that pays."""
+        """Buy at the lowest offer and sell at the highest bid of those that have room, as far as that pays."""
         probe = max(self._sizes[asset] // _PROBE, *(venue.lot for venue in self._venues[asset]))
         offers, bids = self._quotes(asset, BUY, probe), self._quotes(asset, SELL, probe)
-        if not offers or not bids or max(bids)[0] * PPM <= min(offers)[0] * self._edge:
+        if not self._crossed(offers, bids):
             return
         offers = [quote for quote in offers if self._to_buy(asset, quote[2])]
-        if not offers:
-            return
-        cheap = min(offers)[2]
-        bids = [quote for quote in bids if self._to_sell(asset, quote[2], cheap)]
-        if not bids or max(bids)[2].node == cheap.node:
+        cheap = min(offers)[2] if offers else None
+        bids = [quote for quote in bids if cheap and self._to_sell(asset, quote[2], cheap)]
+        if not cheap or not self._crossed(offers, bids):
             return
         dear = max(bids)[2]
         most = min(self._sizes[asset], self._to_buy(asset, cheap), self._to_sell(asset, dear, cheap))
         if order := plan(cheap, dear, most, self._transfers.available(cheap.place, cheap.cash), self._edge):
             self._execute(asset, cheap, dear, order, cause)
 
-    def _quotes(self, asset: int, side: int, probe: int) -> list[tuple[int, int, Venue]]:
+    def _crossed(self, offers: list[Quote], bids: list[Quote]) -> bool:
+        """Return whether the highest bid exceeds the lowest offer of another venue by the edge."""
+        if not offers or not bids:
+            return False
+        lowest, highest = min(offers), max(bids)
+        return highest[0] * PPM > lowest[0] * self._edge and highest[2].node != lowest[2].node
+
+    def _quotes(self, asset: int, side: int, probe: int) -> list[Quote]:
         """Return (price, a number that breaks ties, venue) of all that quote a side."""
         return [
             (price, side * venue.node, venue)
@@ -251,15 +274,17 @@ class Arbitrageur:
     # ---------------------------------------------------------------------------------------- transfers
 
     def _swap(self, asset: int, cause: int) -> None:
-        """Change what issuers have paid, beyond what there was at the start, into what books take."""
-        share = PPM - to_ppm(self.params.swap_cost)
-        for venue in self._venues[asset]:
-            swap = self._swaps.get(venue.node)
-            if swap and (amount := swap.size(self._transfers.gained(CHAIN, venue.cash), share)):
+        """Change cash on chain: what books do not take, beyond what there was of it; and back, when that runs out."""
+        share, transfers = PPM - to_ppm(self.params.swap_cost), self._transfers
+        for away, back in self._swaps[asset]:
+            swap, most = away, transfers.gained(CHAIN, away.paid)
+            if transfers.is_short(CHAIN, away.paid):
+                swap, most = back, min(back.equal(-most), transfers.available(CHAIN, back.paid) // 2)
+            if amount := swap.size(most, share):
                 try:
                     swap.trade(self.node, amount, cause)
                 except Refused:
-                    self.sim.record("refused-trade", self.node, cause=cause, asset=venue.cash)
+                    self.sim.record("refused-trade", self.node, cause=cause, asset=swap.paid)
 
     def _refill(self, asset: int, cause: int) -> None:
         """Ask for coins, then for cash, to be moved to where they run out."""

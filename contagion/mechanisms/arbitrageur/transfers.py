@@ -1,10 +1,11 @@
 """What an arbitrageur has at each place, and what is on its way from one to another.
 
-A place is an exchange or the chain. A place that has less than `refill_at` of what it began with gets half of what
-the fullest one has more: out of an exchange by a withdrawal (its delay, its halts, the margin it keeps back), into
-one by a deposit, after `transfer_delay` on the chain. What is under way belongs to nobody who trades: it is
-taken off what a place has until it has arrived or has been refused. A door that is closed is complained of once
-a halt (`refused-transfer`) and tried again when the halt ends; coins that find it closed on their arrival wait.
+A place is an exchange or the chain. One that has no more than `refill_at` of what it began with (of coins, also one
+that began with none; of cash, never that) gets half of what the fullest one has more: out of an exchange by a
+withdrawal (its delay, its halts, the margin that it keeps back), into one by a deposit, after `transfer_delay` on the
+chain. What is under way belongs to nobody who trades: it is taken off what a place has until it has arrived or
+has been refused. A door that is closed is complained of once a halt (`refused-transfer`) and tried again when the
+halt ends; coins that find it closed on their arrival wait.
 """
 
 from collections import defaultdict
@@ -59,12 +60,15 @@ class Transfers:
         """Return how much more there is than at the start."""
         return self.available(place, asset) - self._start[place, asset]
 
-    def refill(self, asset: int, places: list[int], *, empty: bool, cause: int) -> None:
-        """Send half the difference from the fullest place to the one with least of those that run out.
+    def is_short(self, place: int, asset: int, empty: bool = False) -> bool:
+        """Return whether a place has run out; empty : also one that began with nothing and still has nothing."""
+        start = self._start[place, asset]
+        short = self.available(place, asset) * PPM <= start * self._refill_ppm
+        return short and (start > 0 or (empty and start == 0))
 
-        empty : whether a place that began with nothing is filled, too.
-        """
-        short = [place for place in places if self._is_short(place, asset, empty)]
+    def refill(self, asset: int, places: list[int], *, empty: bool, cause: int) -> None:
+        """Send half the difference from the fullest place to the one with least of those that have run out."""
+        short = [place for place in places if self.is_short(place, asset, empty)]
         if not short:
             return
         has = {place: self.available(place, asset) for place in places}
@@ -78,11 +82,6 @@ class Transfers:
         if content == self.node:
             return any([self._paid(exchange, cause) for exchange in self._exchanges.values()])
         return content in (NEWS, None)
-
-    def _is_short(self, place: int, asset: int, empty: bool) -> bool:
-        start = self._start[place, asset]
-        short = self.available(place, asset) * PPM <= start * self._refill_ppm
-        return short and (start > 0 or (empty and start == 0))
 
     def _send(self, transfer: Transfer, cause: int) -> None:
         """Let something leave: it may not, while the exchange that it leaves or goes to is closed."""

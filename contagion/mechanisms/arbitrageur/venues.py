@@ -220,10 +220,10 @@ class PoolVenue:
 
 
 class Swap:
-    """How what an issuer pays out becomes what books take: over a pool that has both, or not at all."""
+    """How one kind of cash becomes another: in a pool that has both, or (without one) not at all."""
 
     def __init__(self, sim: Simulation, paid: int, wanted: int, pool: Pool | None) -> None:
-        self._paid, self._wanted, self._pool = paid, wanted, pool if paid != wanted else None
+        self.paid, self._wanted, self._pool = paid, wanted, pool if paid != wanted else None
         self._own = Counter(sim, paid, paid, sim.reference_price(paid))
         self._other = Counter(sim, paid, wanted, sim.reference_price(wanted))
 
@@ -231,7 +231,11 @@ class Swap:
         """Return what an amount is worth when it is swapped now, or as it is where no pool swaps it."""
         if self._pool is None:
             return self._own.worth(amount)
-        return self._other.worth(self._pool.quote(self._paid, amount, self._wanted))
+        return self._other.worth(self._pool.quote(self.paid, amount, self._wanted))
+
+    def equal(self, amount: int) -> int:
+        """Return what is worth as much, at opening prices, as an amount of what is wanted."""
+        return self._other.worth(amount) // self._own.worth(1)
 
     def size(self, most: int, share_ppm: int) -> int:
         """Return how much keeps a share of its worth on the whole; 0 where that is not a hundredth of it all."""
@@ -244,7 +248,7 @@ class Swap:
         """Swap and return the event; Refused when the holder has less."""
         assert self._pool is not None, "what no pool swaps has no size"
         channel = Channel.ARBITRAGE
-        return self._pool.trade(holder, self._paid, amount, self._wanted, cause=cause, channel=channel).event
+        return self._pool.trade(holder, self.paid, amount, self._wanted, cause=cause, channel=channel).event
 
 
 class WindowVenue:
