@@ -18,7 +18,7 @@ import networkx as nx
 import pytest
 from click.testing import CliRunner, Result
 
-import contagion.cli
+import contagion
 from contagion.cli import main
 from contagion.scenario import load
 from tests.scenarios import CASCADE
@@ -69,7 +69,7 @@ def manifest(directory: str) -> dict[str, Any]:
 
 
 def in_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    root = Path(contagion.cli.__file__).parent.parent
+    root = Path(contagion.__file__).parent.parent
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "contagion", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
@@ -78,7 +78,7 @@ def in_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from contagion.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
-    root = Path(contagion.cli.__file__).parent.parent
+    root = Path(contagion.__file__).parent.parent
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert "Commands:" in done.stdout

@@ -1,0 +1,117 @@
+"""`run` and `verify`: a scenario becomes a run directory, and a run directory is run again."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import contagion.cli.shell as shell
+
+if TYPE_CHECKING:
+    from contagion.runs import Run
+
+
+@click.command()
+@click.argument("scenario")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Default: runs/<UTC stamp>-<scenario>."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Instead of the scenario's own.")
+@shell.overrides
+@click.option(
+    "--knock-out", "knock_outs", multiple=True, metavar="NAME", help="Remove a node, an edge or a switch's part."
+)
+@click.option("--no-shock", is_flag=True, help="The control run: everything but the shocks.")
+@click.option("--no-twins", is_flag=True, help="Skip the control and frozen twins (no exogenous/endogenous split).")
+@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.reduced
+@click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
+@click.option("--plot", is_flag=True, help="Draw prices.png into the run directory.")
+@shell.quiet
+@shell.as_json
+@shell.allow_code
+@click.pass_context
+def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: Any) -> None:
+    """Run one scenario, write its run directory and print the summary.
+
+    SCENARIO is a file, or the name of a shipped scenario (see `contagion list`).
+    """
+    if options["plot"]:
+        shell.need("plot", "matplotlib")
+    from contagion.recipes import Recipe, provenance
+    from contagion.runs import recorded
+
+    recipe = Recipe(
+        options["seed"], options["overrides"], options["reduced"], options["knock_outs"], not options["no_shock"],
+        not options["no_twins"], options["shuffle_ties"], options["until_us"],
+    )  # fmt: skip
+    model = recipe.load(scenario, options["allow_code"])
+    directory = shell.place(output, model.name)
+    typed = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
+    manifest = typed | provenance(recipe, model)
+    began = time.perf_counter()
+    try:
+        with recorded(directory, manifest):
+            with shell.progress(options["quiet"]) as progress:
+                result = recipe.run(model, options["allow_code"], progress)
+            result.manifest = manifest | result.manifest
+            _add_times(result, time.perf_counter() - began)
+            result.save(directory)
+    except KeyboardInterrupt:
+        again = shell.command_line(ctx, {"output": shell.next_free(output)} if output else {})
+        click.echo(f"{directory} has no results. To run again:\n  {again}", err=True)
+        raise
+    if options["plot"]:
+        from contagion.plot import draw
+
+        draw(result, directory / "prices.png")
+    if options["as_json"]:
+        shell.print_json(result.facts | {"directory": str(directory)})
+    else:
+        _print_summary(result, str(directory))
+
+
+@click.command()
+@shell.run_directory
+@shell.quiet
+@shell.allow_code
+@click.pass_context
+def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: bool) -> None:
+    """Run again and compare the digests of all events.
+
+    RUN is a run directory: its scenario is run again with the options in its manifest.
+    """
+    from dataclasses import replace
+
+    from contagion.recipes import differences, recipe_of
+    from contagion.runs import differing, load_run
+
+    (recipe, manifest), stored = recipe_of(run_directory), load_run(run_directory)
+    recipe = replace(recipe, twins=False)
+    model = recipe.load(str(run_directory / "scenario.toml"), allow_code)
+    with shell.progress(quiet) as progress:
+        again = recipe.run(model, allow_code, progress)
+    digest = again.manifest["digest"]
+    changed = [f"stored {name}: not what the run gives" for name in differing(stored, again)]
+    if digest == manifest["digest"] and not changed:
+        click.echo(f"reproduced: {digest}")
+        return
+    click.echo(f"not reproduced:\n  then {manifest['digest']}\n  now  {digest}")
+    for line in [*differences(manifest, model), *changed]:
+        click.echo(f"  {line}")
+    ctx.exit(shell.NOT_REPRODUCED)
+
+
+def _add_times(result: "Run", wall_s: float) -> None:
+    """Add how long it took; the rate is that of the run itself, twins apart."""
+    own_s = result.manifest["wall_s"]
+    result.manifest["wall_s"] = result.facts["wall_s"] = round(wall_s, 6)
+    result.facts["events_per_s"] = round(result.facts["events"] / own_s, 1) if own_s else None
+
+
+def _print_summary(result: "Run", directory: str) -> None:
+    from contagion.terminal import console_on, summary_text
+
+    click.echo(summary_text(console_on(sys.stdout), result, directory), nl=False)

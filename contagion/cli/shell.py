@@ -1,0 +1,171 @@
+"""What all commands share: exit codes, options, progress, and how an error becomes a message.
+
+Exit codes: 0 ok, 1 finished but some runs failed, 2 usage, 3 bad input (or which extra to install), 4 not
+reproduced, 70 our bug, 130 interrupted.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contagion.errors import BadInput, MissingExtra
+
+SOME_FAILED, BAD_INPUT, NOT_REPRODUCED, OUR_BUG, BROKEN_PIPE, INTERRUPTED = 1, 3, 4, 70, 141, 130
+
+
+class Commands(click.Group):
+    """The group of all commands, which turns what they raise into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which people need them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; no error leaves here as a traceback unless ``--debug`` asks for one."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except (BadInput, MissingExtra) as error:
+            click.echo(str(error), err=True)
+            ctx.exit(BAD_INPUT)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at exit
+            ctx.exit(BROKEN_PIPE)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except OSError as error:
+            click.echo(f"contagion: {error}", err=True)
+            ctx.exit(BAD_INPUT)
+        except Exception as error:  # the one place that may: whatever is left is a bug of ours
+            _report_bug(error, bool(ctx.params.get("debug")))
+            ctx.exit(OUR_BUG)
+
+
+def duration(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Return microseconds."""
+    from contagion.units import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def assignments(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each KEY=VALUE as it was typed."""
+    for text in texts:
+        key, sign, _ = text.partition("=")
+        if not sign or not key.strip():
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+    return texts
+
+
+allow_code = click.option("--allow-code", is_flag=True, help="Trust kinds that are modules outside the package.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+quiet = click.option("--quiet", is_flag=True, help="No progress.")
+reduced = click.option("--reduced", is_flag=True, help="Apply the scenario's own [reduced] table.")
+overrides = click.option(
+    "-s", "--set", "overrides", multiple=True, callback=assignments, metavar="KEY=VALUE", help="Change a value."
+)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give what shows the progress of a run: a bar on a terminal, a line a minute elsewhere, or nothing."""
+    from contagion.terminal import Bar, Lines
+
+    if quiet:
+        yield None
+        return
+    with Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr, time.monotonic) as shown:
+        yield shown
+
+
+def place(output: Path | None, name: str) -> Path:
+    """Return the directory that a run is written to; it is claimed when the run begins."""
+    if output is None:
+        short = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "scenario"
+        return next_free(Path("runs") / f"{now('%Y%m%dT%H%M%SZ')}-{short}")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        what = "has files in it" if output.is_dir() else "is a file"
+        raise click.UsageError(f"{output} {what}: a run is written to a new or empty directory, never over another")
+    return output
+
+
+def next_free(path: Path) -> Path:
+    """Return the path, numbered where it is taken."""
+    candidates = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))]
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def command_line(ctx: click.Context, changes: Mapping[str, Any] | None = None) -> str:
+    """Return the command that was typed, options spelled out, with some values changed."""
+    from contagion.terminal import quoted
+
+    words = ["contagion", str(ctx.info_name)]
+    for parameter in ctx.command.params:
+        value = (changes or {}).get(str(parameter.name), ctx.params.get(str(parameter.name)))
+        if parameter.name == "until_us" and value is not None:
+            value = f"{value}us"
+        if isinstance(parameter, click.Argument):
+            words.append(quoted(str(value)))
+        elif isinstance(value, bool):
+            words += [parameter.opts[-1]] * value
+        elif value is not None:
+            many = value if isinstance(value, tuple) else (value,)
+            words += [word for item in many for word in (parameter.opts[0], quoted(str(item)))]
+    return " ".join(words)
+
+
+def now(form: str) -> str:
+    """Return the time of day, UTC."""
+    return datetime.now(UTC).strftime(form)
+
+
+def need(extra: str, package: str) -> None:
+    """Refuse to go on without an optional package."""
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingExtra(extra, package)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object, and nothing that JSON does not know."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _report_bug(error: Exception, debug: bool) -> None:
+    """Say that it is our fault, and keep the traceback where the user can find it."""
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    place = "The traceback is above."
+    if debug:
+        click.echo(text, err=True)
+    else:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="contagion-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        place = f"The traceback is in {file.name}."
+    click.echo(
+        f"contagion: a bug of ours, not of your input: {type(error).__name__}: {str(error)[:200]}\n"
+        f"{place} Please report it with the scenario, so that it can be mended.",
+        err=True,
+    )
