@@ -14,6 +14,7 @@ _NAMES = {
     "BadInput": "contagion.errors",
     "Run": "contagion.runs",
     "Scenario": "contagion.scenario",
+    "attribute": "contagion.study.knockouts",
     "knock_out": "contagion.graph",
     "load": "contagion.scenario",
     "load_run": "contagion.runs",

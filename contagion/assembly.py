@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,21 @@ def build(
     except Misfit as misfit:
         raise BadInput([Problem("graph", 0, 0, dotted(misfit.path), misfit.what)]) from misfit
     return sim
+
+
+def unfit(graph: nx.MultiDiGraph, names: Sequence[str], file: str, allow_code: bool = False) -> list[Problem]:
+    """Take parts out of a graph and return why it cannot do without them, if it cannot."""
+    for name in names:
+        try:
+            schema.knock_out(graph, name)
+        except KeyError as error:
+            return [Problem(file, 0, 0, "--knock-out", str(error.args[0]))]
+    try:
+        build(graph, allow_code=allow_code)
+    except BadInput as error:
+        without = f"without {', '.join(names)}: " if names else ""
+        return [problem._replace(file=file, what=without + problem.what) for problem in error.problems]
+    return []
 
 
 def collect(sim: Simulation, graph: nx.MultiDiGraph) -> Run:

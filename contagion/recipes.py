@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import contagion
-from contagion.assembly import build
+from contagion.assembly import unfit
 from contagion.errors import BadInput, Problem
-from contagion.graph import knock_out
 from contagion.runs import Run, read_manifest
 from contagion.scenario import Scenario, load, parse_override
 from contagion.study import twins as study
@@ -41,8 +40,8 @@ class Recipe:
         if self.seed is not None:
             overrides["seed"] = self.seed
         model = load(scenario, overrides, reduced=self.reduced, allow_code=allow_code)
-        if self.knock_outs:
-            self._check_knock_outs(model, allow_code)
+        if self.knock_outs and (problems := unfit(model.graph(), self.knock_outs, model.source.file, allow_code)):
+            raise BadInput(problems)
         return model
 
     def run(
@@ -53,20 +52,6 @@ class Recipe:
             model, until_us=self.until_us, knock_outs=self.knock_outs, shock=self.shock, twins=self.twins,
             shuffle_ties=self.shuffle_ties, allow_code=allow_code, progress=progress,
         )  # fmt: skip
-
-    def _check_knock_outs(self, model: Scenario, allow_code: bool) -> None:
-        graph = model.graph()
-        for name in self.knock_outs:
-            try:
-                knock_out(graph, name)
-            except KeyError as error:
-                raise BadInput([Problem(model.source.file, 0, 0, "--knock-out", str(error.args[0]))]) from None
-        try:
-            build(graph, allow_code=allow_code)
-        except BadInput as error:
-            without = f"without {', '.join(self.knock_outs)}: "
-            problems = [p._replace(file=model.source.file, what=without + p.what) for p in error.problems]
-            raise BadInput(problems) from None
 
 
 def provenance(recipe: Recipe, model: Scenario) -> dict[str, Any]:

@@ -46,6 +46,7 @@ THIRD_PARTY = {
 """Who may import what is neither in the standard library nor NumPy."""
 
 CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
+EXECUTORS = f"{PACKAGE}.study.executors"
 FILE_LINES, FUNCTION_LINES = 400, 60
 GENERATORS = ("Process", "Iterator", "Iterable", "Generator")
 
@@ -161,10 +162,13 @@ def check_effects(name: str, source: str) -> list[str]:
 
 
 def check_exceptions(name: str, source: str) -> list[str]:
-    """Nothing catches everything, but to raise it again; the command line alone reports what is our bug."""
+    """Nothing catches everything, but to raise it again.
+
+    The command line alone reports what is our bug, and an executor puts a task's error into its future.
+    """
     wrong = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ExceptHandler) and not _raises_again(node) and top(name) != "cli":
+        if isinstance(node, ast.ExceptHandler) and not _raises_again(node) and top(name) != "cli" and name != EXECUTORS:
             types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             for kind in types:
                 if kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException")):

@@ -50,6 +50,7 @@ BAD: list[tuple[str, str, str]] = [
     ("check_exceptions", "contagion.log", "try:\n    pass\nexcept (ValueError, BaseException):\n    pass"),
     ("check_exceptions", "contagion.log", "try:\n    pass\nexcept:\n    pass"),
     ("check_exceptions", "contagion.log", "try:\n    pass\nexcept Exception as e:\n    raise ValueError from e"),
+    ("check_exceptions", "contagion.study.twins", "try:\n    pass\nexcept Exception:\n    pass"),
     ("check_star_imports", "contagion.log", "from math import *"),
     ("check_docstring", "contagion.log", "import math"),
     ("check_length", "contagion.log", "x = 1\n" * 401),

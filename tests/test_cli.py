@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 import contagion
 from contagion.cli import main
 from contagion.scenario import load
+from tests.processes import in_process
 from tests.scenarios import CASCADE
 
 HEAVY = ("numpy", "scipy", "networkx", "pydantic", "pyarrow", "rich", "simpy", "matplotlib")
@@ -66,14 +67,6 @@ def run_json(*arguments: str) -> dict[str, Any]:
 def manifest(directory: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((Path(directory) / "manifest.json").read_text(encoding="utf-8"))
     return content
-
-
-def in_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    root = Path(contagion.__file__).parent.parent
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "contagion", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -84,14 +84,17 @@ overrides = click.option(
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Give what shows the progress of a run: a bar on a terminal, a line a minute elsewhere, or nothing."""
+def progress(quiet: bool, unit: str = "") -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give what shows progress: a bar on a terminal, a line a minute elsewhere, or nothing.
+
+    It counts simulated time, or units where one is named.
+    """
     from contagion.terminal import Bar, Lines
 
     if quiet:
         yield None
         return
-    with Bar(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr, time.monotonic) as shown:
+    with Bar(sys.stderr, unit) if sys.stderr.isatty() else Lines(sys.stderr, time.monotonic, unit) as shown:
         yield shown
 
 

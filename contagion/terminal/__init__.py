@@ -70,7 +70,7 @@ def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str
         return "At rest: there was no shock and nothing failed" + (f"; {lost} by the clock alone." if net else ".")
     if not failures:
         return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
-    text = f"{_count(failures, 'failure')} in {_count(depth, 'generation')}; {lost}."
+    text = f"{count(failures, 'failure')} in {count(depth, 'generation')}; {lost}."
     if exogenous and exogenous > 0 and total["amplification"] is not None:
         text += f" The shock by itself cost {money(exogenous)}; what it set off made that "
         text += f"{_three(total['amplification'])} times as much"
@@ -175,8 +175,8 @@ def _bar_table(values: Mapping[str, float], bars: _Bars, text: Callable[[float],
 
 def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
     done = facts["liquidated"]
-    count = f" in {_count(done['count'], 'liquidation')}" if "count" in done else ""
-    text = f"{money(done['value'])} {currency}{count} of {_count(done['accounts'], 'account')}"
+    times = f" in {count(done['count'], 'liquidation')}" if "count" in done else ""
+    text = f"{money(done['value'])} {currency}{times} of {count(done['accounts'], 'account')}"
     if done["long_share"] is not None and done["long_share"] < 0.995:
         text += f", {done['long_share']:.0%} of it long"
     for key, word in (("by_venue", "at"), ("by_market", "of")):
@@ -191,7 +191,7 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
 def _orders(facts: Mapping[str, Any]) -> list[str]:
     """Return what became of orders, nothing where there were none: cancelled, not filled, the emptiest book."""
     gone, books = facts["cancelled"], {name: row for name, row in facts["depth"].items() if row["first"]}
-    words = [f"{_count(gone['orders'], 'order')} worth {money(gone['value'])} cancelled"] * bool(gone["orders"])
+    words = [f"{count(gone['orders'], 'order')} worth {money(gone['value'])} cancelled"] * bool(gone["orders"])
     words += [f"{money(facts['unfilled'])} not filled"] * bool(facts["unfilled"])
     left = {name: row["low"] / row["first"] for name, row in books.items()}
     if words and left:
@@ -204,7 +204,7 @@ def _backstop(facts: Mapping[str, Any]) -> list[str]:
     """Return what was paid where accounts could not, nothing where all could."""
     adl = facts["adl"]
     words = [f"{money(facts['insurance_used'])} from insurance"] * bool(facts["insurance_used"])
-    words += [f"{money(adl['value'])} of {_count(adl['accounts'], 'winner')} deleveraged"] * bool(adl["accounts"])
+    words += [f"{money(adl['value'])} of {count(adl['accounts'], 'winner')} deleveraged"] * bool(adl["accounts"])
     words += [f"{money(adl['uncovered'])} covered by nobody"] * bool(adl["uncovered"])
     return words
 
@@ -299,14 +299,24 @@ def _three(amount: float) -> str:
     return f"{amount:,.0f}" if size >= 99.95 else f"{amount:.1f}" if size >= 9.995 else f"{amount:.2f}"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> count(1, "run"), count(2000, "run")
+    ('1 run', '2,000 runs')
+    """
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
-class Bar:
-    """Progress as a bar on a terminal; vanishes when done."""
+def _so_far(now: int, end: int, unit: str) -> str:
+    return f"{now:,} of {end:,} {unit}" if unit else f"{format_duration(now)} of {format_duration(end)}"
 
-    def __init__(self, stream: IO[str]) -> None:
+
+class Bar:
+    """Progress as a bar on a terminal; vanishes when done. Counts simulated time, or units where one is named."""
+
+    def __init__(self, stream: IO[str], unit: str = "") -> None:
+        self._unit = unit
         columns = (
             TextColumn("{task.description:<8}"),
             BarColumn(),
@@ -327,15 +337,14 @@ class Bar:
         """Show how far a twin has come."""
         if twin not in self._tasks:
             self._tasks[twin] = self._progress.add_task(twin, total=end_us, at="")
-        at = f"{format_duration(now_us)} of {format_duration(end_us)}"
-        self._progress.update(self._tasks[twin], completed=now_us, at=at)
+        self._progress.update(self._tasks[twin], completed=now_us, at=_so_far(now_us, end_us, self._unit))
 
 
 class Lines:
-    """Progress as one line a minute, for a log; `clock` returns seconds."""
+    """Progress as one line a minute, for a log; `clock` returns seconds, `unit` is what is counted if not time."""
 
-    def __init__(self, stream: IO[str], clock: Callable[[], float], every_s: float = 60.0) -> None:
-        self._stream, self._clock, self._every = stream, clock, every_s
+    def __init__(self, stream: IO[str], clock: Callable[[], float], unit: str = "", every_s: float = 60.0) -> None:
+        self._stream, self._clock, self._unit, self._every = stream, clock, unit, every_s
         self._next = clock() + every_s
 
     def __enter__(self) -> "Lines":
@@ -349,5 +358,5 @@ class Lines:
         if self._clock() >= self._next:
             self._next = self._clock() + self._every
             share = f"{now_us / end_us:.0%}" if end_us else "100%"
-            self._stream.write(f"{twin}: {format_duration(now_us)} of {format_duration(end_us)} ({share})\n")
+            self._stream.write(f"{twin}: {_so_far(now_us, end_us, self._unit)} ({share})\n")
             self._stream.flush()

@@ -1,0 +1,106 @@
+"""`attribute`, and whatever else makes many runs."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import contagion.cli.shell as shell
+
+if TYPE_CHECKING:
+    from contagion.study.knockouts import Attribution, Plan
+
+
+def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Return the names that ``a+b`` joins."""
+    from contagion.study.knockouts import parts
+
+    return () if text is None else parts(text)
+
+
+@click.command()
+@click.argument("scenario")
+@click.option(
+    "--knock-out", "knock_outs", multiple=True, metavar="NAME[+NAME]...",
+    help="Remove a node, an edge or a switch's part, or several together. Default: each switch of the scenario.",
+)  # fmt: skip
+@click.option(
+    "--shapley",
+    callback=_joined,
+    metavar="NAME+NAME...",
+    help="Share the joint effect of these (runs every subset).",
+)
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Pairs of runs.")
+@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.overrides
+@shell.reduced
+@click.option(
+    "--market", "markets", multiple=True, metavar="NAME", help="Compare its low, too; of 'alt*' the worst drawdown."
+)
+@click.option("--no-twins", is_flag=True, help="Skip the twins of every run: a third of the time, no amplification.")
+@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write attribution.csv and attribution.json."
+)
+@shell.quiet
+@shell.as_json
+@shell.allow_code
+@click.pass_context
+def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **options: Any) -> None:
+    """Compare a scenario with itself without some of its parts, on the same random numbers.
+
+    Prints, for each knock-out and figure, the mean difference to the base run of the same seed with a 95% interval,
+    and in how many seeds it has that sign. Differences are with the knock-out minus without it.
+    """
+    from contagion.recipes import Recipe, provenance
+    from contagion.runs import recorded, write_json
+    from contagion.study.knockouts import Plan, parts, switches
+
+    recipe = Recipe(
+        options["seed"], options["overrides"], options["reduced"], twins=not options["no_twins"],
+        until_us=options["until_us"],
+    )  # fmt: skip
+    model, shares = recipe.load(scenario, options["allow_code"]), options["shapley"]
+    first = model.params.seed
+    plan = Plan(
+        model, tuple(map(parts, options["knock_outs"])) or switches(model, shares),
+        tuple(range(first, first + options["seeds"])), shares, options["markets"], recipe.twins, recipe.until_us,
+        allow_code=options["allow_code"],
+    )  # fmt: skip
+    plan.check()
+    if output is None:
+        result = _carried_out(plan, options)
+    else:
+        manifest = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
+        manifest |= provenance(recipe, model)
+        with recorded(shell.place(output, model.name), manifest):
+            result = _carried_out(plan, options)
+            result.save(output)
+            write_json(output / "attribution.json", result.facts)
+            write_json(output / "manifest.json", {"status": "complete"} | manifest)
+    if options["as_json"]:
+        shell.print_json(result.facts)
+    else:
+        from contagion.terminal import console_on
+        from contagion.terminal.knockouts import attribution_text
+
+        about = {name: switch.about for name, switch in model.params.switches.items()}
+        click.echo(attribution_text(console_on(sys.stdout), result.facts, about, model.params.currency), nl=False)
+    if result.failed:
+        ctx.exit(shell.SOME_FAILED)
+
+
+def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Attribution":
+    from contagion.study.executors import cores, local
+    from contagion.study.knockouts import carry_out
+
+    if not options["quiet"]:
+        from contagion.terminal import count
+
+        kinds = f"the base and {count(len(plan.removals) - 1, 'knock-out')} on {count(len(plan.seeds), 'seed')}"
+        click.echo(f"{kinds}: {count(plan.runs, 'run')}{', each with its twins' * plan.twins}", err=True)
+    jobs = min(options["jobs"] or cores(), plan.runs)
+    with shell.progress(options["quiet"], "runs") as progress, local(jobs) as executor:
+        return carry_out(plan, executor, progress and (lambda done, every: progress("runs", done, every)))
