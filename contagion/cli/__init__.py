@@ -27,7 +27,7 @@ def main(debug: bool) -> None:
 
 
 for _command in (
-    running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, running.verify,
-    scenarios.graph, studies.attribute,
+    running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, reading.diff,
+    studies.attribute, running.verify, scenarios.graph,
 ):  # fmt: skip
     main.add_command(_command)

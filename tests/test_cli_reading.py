@@ -1,0 +1,90 @@
+"""What `contagion diff` says of saved runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from contagion.cli import main
+from tests.scenarios import CASCADE
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty directory with one scenario."""
+    monkeypatch.chdir(tmp_path)
+    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
+    yield tmp_path
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def make(directory: str, *arguments: str, scenario: str = "cascade.toml") -> None:
+    result = invoke("run", scenario, "-o", directory, "--quiet", "--no-twins", *arguments)
+    assert result.exit_code == 0, result.output
+
+
+def as_json(*arguments: str) -> Any:
+    result = invoke(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_diff_names_the_knock_out_and_what_it_changed() -> None:
+    make("a")
+    make("b", "--knock-out", "liquidators")
+    facts = as_json("diff", "a", "b")
+    assert facts["settings"] == [{"setting": "knock_outs", "a": [], "b": ["liquidators"]}]
+    assert "nodes.keeper" in facts["inputs"]["only_a"]
+    figures = {row["figure"]: row for row in facts["figures"]}
+    assert figures["failures"] == {"figure": "failures", "a": 2, "b": 0, "change": -2, "relative": -1}
+    assert figures["losses_by_channel.lending liquidation"]["b"] == 0
+    assert {(row["node"], row["only_a"], row["only_b"]) for row in facts["failures"]} == {
+        ("first", 1, 0), ("second", 1, 0),
+    }  # fmt: skip
+    assert facts["parting"]["a"]["kind"] == "liquidation"
+    assert facts["parting"]["b"] is None
+
+
+def test_diff_is_readable_at_eighty_columns() -> None:
+    make("a")
+    make("b", "--knock-out", "liquidators", "-s", "shocks.0.quantity=340")
+    text = invoke("diff", "a", "b").stdout
+    for words in ("knock_outs", "liquidators", "shocks.0.quantity", "net loss", "Losses by channel", "drawdown A",
+                  "first", "liquidation", "after the opening, and then", "only in A: "):  # fmt: skip
+        assert words in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_diff_of_a_run_with_its_repetition_says_that_they_are_the_same() -> None:
+    make("a")
+    make("b")
+    text = invoke("diff", "a", "b").stdout
+    assert "one digest" in text
+    assert "the same from the opening to the end" in text
+    assert "Settings" not in text and "Inputs" not in text and "Prices" not in text
+
+
+def test_diff_compares_runs_of_different_scenarios() -> None:
+    make("a")
+    make("b", "--reduced", "-s", "horizon=2min", scenario="usde-loops")
+    facts = as_json("diff", "a", "b")
+    assert (facts["runs"]["a"]["scenario"], facts["runs"]["b"]["scenario"]) == ("two-borrowers", "usde-loops")
+    assert "nodes.aave" in facts["inputs"]["only_b"]
+    assert facts["parting"] is not None
+    assert "prices in one run alone" in invoke("diff", "a", "b").stdout
+
+
+def test_what_is_no_run_is_refused_in_one_line() -> None:
+    make("a")
+    Path("b").mkdir()
+    for arguments in (["diff", "a", "gone"], ["diff", "b", "a"], ["diff", "a", "cascade.toml"]):
+        result = invoke(*arguments)
+        assert result.exit_code == 3
+        assert result.stderr.count("\n") == 1
+    assert invoke("diff", "a").exit_code == 2
