@@ -28,7 +28,10 @@ Columns = dict[str, NDArray[Any]]
 
 _TABLES = {"events", "postings", "prices", "contributions", "failures", "balances", "accounts"}
 _CLOSE = {"event", "time_us", "cause", "member", "contributor", "price", "delta", "bid_depth", "ask_depth"}
-_NAMED = {"kind": "kinds", "node": "holders", "holder": "holders", "asset": "assets", "market": "feeds"}
+_NAMED = {
+    "kind": "kinds", "node": "holders", "holder": "holders", "loser": "holders", "receiver": "holders",
+    "asset": "assets", "market": "feeds",
+}  # fmt: skip
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Books:
 class Run:
     """The tables, books and summary of one run.
 
-    tables : events, postings, prices, contributions, failures, balances and accounts, as columns.
+    tables : events, postings, prices, contributions, failures, balances, accounts, losses and bilateral, as columns.
     """
 
     tables: dict[str, Columns]
@@ -94,6 +97,11 @@ class Run:
     def accounts(self) -> pa.Table:
         """Return one row a holder (or member): equity at both ends, what was liquidated, loss by channel."""
         return self.table("accounts")
+
+    @property
+    def bilateral(self) -> pa.Table:
+        """Return who lost to whom: a row a loser, receiver (null: nobody) and channel, the largest value first."""
+        return self.table("bilateral")
 
     def table(self, name: str) -> pa.Table:
         """Return a table with names instead of ids and null instead of 'none'."""

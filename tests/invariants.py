@@ -8,7 +8,9 @@ import numpy as np
 from contagion.log import FAILURES
 from contagion.metrics import cascade
 from contagion.metrics.attribution import attribution
-from contagion.metrics.losses import losses
+from contagion.metrics.bilateral import bilateral
+from contagion.metrics.losses import by_holder_value, losses
+from contagion.metrics.marks import Marks
 from contagion.network import Network
 from contagion.runs import Run
 from contagion.simulation import Simulation
@@ -39,6 +41,7 @@ def check_run(run: Run, network: Network) -> None:
     check_prices(run)
     check_accounts(run)
     check_channels(run)
+    check_transfers(run)
     check_depths(run)
     check_hops(run, network)
 
@@ -103,6 +106,25 @@ def check_channels(run: Run) -> None:
     worst = int(np.argmax(missed))
     name = books.holders[holders[worst]]
     assert missed[worst] <= TOLERANCE * stake, f"the channels of {name} miss its loss by {missed[worst]}"
+
+
+def check_transfers(run: Run) -> None:
+    """What each holder lost to others, less what it gained from them, is the transfer part of its change of equity."""
+    tables, books = run.tables, run.books
+    table = bilateral(tables["postings"], tables["prices"], tables["events"]["kind"], books)
+    later = np.flatnonzero(tables["postings"]["event"] > books.opening)
+    moved = {name: column[later] for name, column in tables["postings"].items()}
+    values = by_holder_value(moved, Marks(tables["prices"], books), books)
+    transferred, lost = np.zeros(len(books.holders) + 1), np.zeros(len(books.holders) + 1)
+    np.add.at(transferred, moved["holder"], values)
+    np.add.at(lost, table["loser"], table["value"])
+    np.add.at(lost, table["receiver"], -table["value"])
+    assert np.all(table["value"] > 0.0)
+    missed = np.abs(transferred + lost)[:-1]
+    worst = int(np.argmax(missed))
+    assert missed[worst] <= TOLERANCE * max(np.abs(values).sum(), 1.0), (
+        f"{books.holders[worst]}: {missed[worst]} missed"
+    )
 
 
 def check_depths(run: Run) -> None:

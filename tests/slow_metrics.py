@@ -3,6 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from contagion.log import Channel
 from contagion.metrics.attribution import TRANSFERS
 from contagion.metrics.cascade import failures, origins
@@ -60,6 +62,29 @@ def attribution(run: Any) -> dict[tuple[int, int], list[float]]:
             kind = books.kinds[kinds[event]]
             row[TRANSFERS.get(kind, Channel.NONE)] += amount * (series.opening + moved)
     return table
+
+
+def bilateral(postings: Columns, prices: Columns, kinds: Any, books: Any) -> dict[tuple[int, int, int], float]:
+    """Share what every loser of an event lost among its gainers, event by event."""
+    marks, table = Marks(prices, books), defaultdict[tuple[int, int, int], float](float)
+    events: dict[int, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
+    names = ("event", "holder", "member", "asset", "amount")
+    for event, holder, member, asset, amount in zip(*(postings[n].tolist() for n in names), strict=True):
+        if event > books.opening:
+            worth = marks.series(holder, asset).at(np.array([event]))[0]
+            events[event][holder, member] += amount * float(worth)
+    for event, changes in events.items():
+        losers = [(holder, -change) for (holder, _), change in changes.items() if change < 0]
+        gainers = [(holder, change) for (holder, _), change in changes.items() if change > 0]
+        short = sum(lost for _, lost in losers) - sum(gained for _, gained in gainers)
+        (gainers if short > 0 else losers).append((-1, abs(short)))
+        channel = TRANSFERS.get(books.kinds[kinds[event]], Channel.NONE)
+        whole = sum(gained for _, gained in gainers)
+        for loser, lost in losers:
+            for receiver, gained in gainers:
+                if lost and gained:
+                    table[loser, receiver, int(channel)] += lost * gained / whole
+    return dict(table)
 
 
 def prices_by_feed(prices: Columns, feed: int) -> list[tuple[int, int]]:

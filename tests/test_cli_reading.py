@@ -1,4 +1,4 @@
-"""What `contagion diff` says of saved runs."""
+"""What `contagion diff` and `contagion bilateral` say of saved runs."""
 
 import json
 from collections.abc import Iterator
@@ -88,3 +88,31 @@ def test_what_is_no_run_is_refused_in_one_line() -> None:
         assert result.exit_code == 3
         assert result.stderr.count("\n") == 1
     assert invoke("diff", "a").exit_code == 2
+
+
+def test_bilateral_names_who_lost_to_whom_by_node_or_by_sector() -> None:
+    make("a")
+    facts = as_json("bilateral", "a")
+    assert facts["by"] == "node"
+    penalty = next(row for row in facts["rows"] if row["loser"] == "first" and "penalty" in row["channels"])
+    assert penalty["receiver"] == "keeper"
+    sectors = as_json("bilateral", "a", "--by", "sector")["rows"]
+    assert {row["loser"] for row in sectors} <= {"account", "liquidator", "market", "outside", "lender", "nobody"}
+    assert len(as_json("bilateral", "a", "--top", "1")["rows"]) == 1
+    text = invoke("bilateral", "a", "--top", "1").stdout
+    assert "who lost" in text and "more pairs" in text and "went to nobody" in text.replace("\n", " ")
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_bilateral_reads_runs_that_were_saved_without_the_table() -> None:
+    make("a")
+    before = as_json("bilateral", "a")
+    Path("a", "bilateral.parquet").unlink()
+    assert as_json("bilateral", "a") == before
+
+
+def test_bilateral_refuses_bad_input() -> None:
+    make("a")
+    assert invoke("bilateral", "gone").exit_code == 3
+    for arguments in (["--by", "country"], ["--top", "0"]):
+        assert invoke("bilateral", "a", *arguments).exit_code == 2

@@ -53,6 +53,13 @@ def test_tables_have_names_and_null_for_none(cascade: Any) -> None:
     assert (first["node"], first["asset"], first["channel"]) == ("first", "eth", "lending liquidation")
 
 
+def test_who_lost_to_whom_is_a_table_with_names(cascade: Any) -> None:
+    rows = cascade.bilateral.to_pylist()
+    assert {"loser": "first", "receiver": "keeper", "channel": "penalty"}.items() <= next(
+        row for row in rows if row["loser"] == "first"
+    ).items()
+
+
 def test_the_summary_has_attributes(cascade: Any) -> None:
     assert cascade.summary.cascade_depth == cascade.facts["cascade_depth"]
     assert cascade.summary.total_losses.net == cascade.facts["total_losses"]["net"]

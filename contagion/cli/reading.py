@@ -1,4 +1,4 @@
-"""`why` and `diff`: what reads saved runs."""
+"""`why`, `diff` and `bilateral`: what reads saved runs."""
 
 import sys
 from pathlib import Path
@@ -52,3 +52,30 @@ def diff(run_a: Path, run_b: Path, as_json: bool) -> None:
     from contagion.terminal.comparison import comparison_text
 
     click.echo(comparison_text(console_on(sys.stdout), facts), nl=False)
+
+
+@click.command()
+@shell.run_directory
+@click.option("--by", type=click.Choice(["node", "sector"]), default="node", show_default=True, help="Whom to name.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Only the N largest.")
+@shell.as_json
+def bilateral(run_directory: Path, by: str, top: int | None, as_json: bool) -> None:
+    """Print who lost to whom: value that changed hands.
+
+    What a falling price took went to nobody and is not here, but in the losses by channel of the summary.
+    """
+    from contagion.metrics import bilateral as metric
+    from contagion.runs import load_run
+
+    run = load_run(run_directory)
+    tables, books = run.tables, run.books
+    if "bilateral" not in tables:  # a run saved before there was such a table
+        tables["bilateral"] = metric.bilateral(tables["postings"], tables["prices"], tables["events"]["kind"], books)
+    rows = metric.by_pair(tables["bilateral"], books.holders if by == "node" else books.sectors)
+    if as_json:
+        shell.print_json({"by": by, "currency": books.currency, "pairs": len(rows), "rows": rows[:top]})
+        return
+    from contagion.terminal import console_on
+    from contagion.terminal.bilateral import bilateral_text
+
+    click.echo(bilateral_text(console_on(sys.stdout), rows, books.currency, top or 20), nl=False)

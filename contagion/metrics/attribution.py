@@ -63,7 +63,7 @@ def changes(postings: Columns, marks: Marks, kinds: NDArray[Any], books: Any, ow
         _add_prices(table, owners.rows[rows], marks.series(*divmod(pair, size)), events[rows], amounts[rows])
     later = np.flatnonzero(postings["event"] > books.opening)
     moved = {name: column[later] for name, column in postings.items()}
-    channel = _transfer_channels(kinds, books.kinds)[moved["event"]]
+    channel = transfer_channels(kinds, books.kinds)[moved["event"]]
     np.add.at(table.reshape(-1), channel * len(owners) + owners.rows[later], by_holder_value(moved, marks, books))
     return table.T
 
@@ -81,6 +81,7 @@ def _add_prices(table: Floats, rows: Integers, series: Series, events: Integers,
         np.add.at(table[channel], rows, amounts * ahead[at])
 
 
-def _transfer_channels(kinds: NDArray[Any], names: list[str]) -> NDArray[np.int64]:
+def transfer_channels(kinds: NDArray[Any], names: list[str]) -> NDArray[np.int64]:
+    """Return the channel of what each event's own legs moved."""
     lookup = np.array([int(TRANSFERS.get(name, Channel.NONE)) for name in names] or [0], dtype=np.int64)
     return np.asarray(lookup[kinds])

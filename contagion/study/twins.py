@@ -16,6 +16,7 @@ import networkx as nx
 from contagion.assembly import ROW_BUDGET, build, collect
 from contagion.graph import MARKETS, knock_out
 from contagion.metrics import cascade
+from contagion.metrics.bilateral import bilateral
 from contagion.metrics.summary import loss_at, summarise
 from contagion.network import Network
 from contagion.runs import Run
@@ -61,6 +62,8 @@ def run(
     base = _run(graph, end_us, "base" if shock else "control", options, progress)
     facts = {"scenario": graph.graph.get("name", ""), "seed": base.manifest["seed"]}
     base.facts |= facts | {"digest": base.manifest["digest"]} | summarise(base)
+    tables = base.tables
+    tables["bilateral"] = bilateral(tables["postings"], tables["prices"], tables["events"]["kind"], base.books)
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
     if twins and shock:
