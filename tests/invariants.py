@@ -11,6 +11,7 @@ from contagion.metrics.attribution import attribution
 from contagion.metrics.bilateral import bilateral
 from contagion.metrics.losses import by_holder_value, losses
 from contagion.metrics.marks import Marks
+from contagion.metrics.spillover import spillovers
 from contagion.network import Network
 from contagion.runs import Run
 from contagion.simulation import Simulation
@@ -42,6 +43,7 @@ def check_run(run: Run, network: Network) -> None:
     check_accounts(run)
     check_channels(run)
     check_transfers(run)
+    check_spillovers(run)
     check_depths(run)
     check_hops(run, network)
 
@@ -125,6 +127,20 @@ def check_transfers(run: Run) -> None:
     assert missed[worst] <= TOLERANCE * max(np.abs(values).sum(), 1.0), (
         f"{books.holders[worst]}: {missed[worst]} missed"
     )
+
+
+def check_spillovers(run: Run) -> None:
+    """What each domain lost, by what set it off, is the fall of equity of its holders."""
+    t, books = run.tables, run.books
+    lost = losses(t["postings"], t["prices"], t["balances"], books, len(t["events"]["kind"]))
+    marks = Marks(t["prices"], books)
+    table = spillovers(t["events"], t["failures"], t["postings"], marks, books, lost.perimeter)
+    stake = max(np.abs(lost.start).sum(), np.abs(lost.end).sum(), 1.0)
+    for domain in set(books.domains):
+        inside = lost.perimeter & (np.array(books.domains) == domain)
+        missed = sum(row[domain]["loss"] for row in table.values() if domain in row)
+        missed -= float((lost.start - lost.end)[inside].sum())
+        assert abs(missed) <= TOLERANCE * stake, f"the spillovers to {domain} miss {missed}"
 
 
 def check_depths(run: Run) -> None:

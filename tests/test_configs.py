@@ -63,6 +63,23 @@ def test_a_scenario_keeps_every_invariant(name: str) -> None:
     assert reduced(name).summary.ledger.max_imbalance == 0
 
 
+@pytest.mark.parametrize("name", shipped())
+def test_the_summary_splits_one_loss_by_channel_by_bearer_and_by_domain(name: str) -> None:
+    facts, net = reduced(name).facts, reduced(name).summary.total_losses.net
+    near = pytest.approx(net, rel=1e-9)
+    assert sum(facts["losses_by_channel"].values()) == near
+    assert sum(row["net"] for row in facts["channels"].values()) == near
+    assert sum(facts["losses_by_sector"].values()) == sum(facts["losses_by_bearer"].values()) == near
+    assert sum(cell["loss"] for row in facts["spillover"].values() for cell in row.values()) == near
+    assert sum(cell["failures"] for row in facts["spillover"].values() for cell in row.values()) == facts["failures"]
+
+
+def test_a_venue_that_crashes_uses_every_kind_of_transfer_that_it_has() -> None:
+    channels = reduced("venue-crash").facts["channels"]
+    for name in ("penalty", "slippage", "insurance", "adl haircut", "credit", "liquidity withdrawal"):
+        assert channels[name]["lost"] > 0, name
+
+
 def test_a_lender_that_reads_the_pool_turns_a_sale_into_a_spiral_with_bad_debt() -> None:
     summary = reading().summary
     assert {"loop-usde-a", "loop-usde-b", "loop-usde-c", "loop-pt-a"} <= failed_nodes(reading())

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 import contagion as cg
-from contagion.terminal import Bar, Lines, console_on, deepest, headline, summary_text
+from contagion.terminal import console_on, deepest, headline, summary_text
+from contagion.terminal.progress import Bar, Lines
 from tests.scenarios import CASCADE
 
 
@@ -57,6 +58,20 @@ def test_orders_and_the_backstop_are_mentioned_only_where_there_were_any(cascade
     ):  # fmt: skip
         assert f" {words}\n" in text
     assert ", 87% of it long" in text
+
+
+def test_channels_have_two_sides_and_sum_and_spillovers_are_a_table(cascade: Any) -> None:
+    lines = [line.split() for line in summary_text(Console(file=io.StringIO(), width=80), cascade).splitlines()]
+    heads = ["by", "channel", "net", "lost", "gained"]
+    start = lines.index(heads)
+    total = next(line for line in lines[start:] if line[0] == "all")
+    assert total[1] == next(line[3] for line in lines if line[:3] == ["Losses", "(USD)", "net"])
+    penalty = next(line for line in lines[start:] if line[0] == "penalty")
+    assert len(penalty[-2:]) == 2 and "0" not in penalty[-2:]
+    spill = lines.index(["Spillover", "failures", "and", "what", "was", "lost,", "by", "domain"])
+    assert lines[spill + 1][:3] == ["set", "off", "by"]
+    assert lines[spill + 2][:3] == ["outside", "1", "·"]
+    assert lines[spill + 3][:3] == ["shock", "1", "·"]
 
 
 def test_the_suggested_node_is_of_the_last_generation(cascade: Any) -> None:

@@ -89,7 +89,7 @@ def progress(quiet: bool, unit: str = "") -> Iterator[Callable[[str, int, int], 
 
     It counts simulated time, or units where one is named.
     """
-    from contagion.terminal import Bar, Lines
+    from contagion.terminal.progress import Bar, Lines
 
     if quiet:
         yield None

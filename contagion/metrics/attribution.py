@@ -74,6 +74,21 @@ def by_channel(table: Floats) -> dict[str, float]:
     return {c.label: float(total[c]) for c in Channel if abs(total[c]) > 1e-12 * size}
 
 
+def by_side(table: Floats) -> dict[str, dict[str, float]]:
+    """Return what was lost by a channel, what was gained by it, and the difference: the channel's loss.
+
+    table : changes of equity, a row an owner. A penalty that one pays and another gets is no loss of both
+    together, and still a channel; what is only rounding (1e-12 of all) is left out.
+    """
+    size, rows = float(np.abs(table).sum()), {}
+    for channel in Channel:
+        change = table[:, channel]
+        lost, gained = -float(change[change < 0.0].sum()), float(change[change > 0.0].sum())
+        if max(lost, gained) > 1e-12 * size:
+            rows[channel.label] = {"lost": lost, "gained": gained, "net": lost - gained}
+    return rows
+
+
 def _add_prices(table: Floats, rows: Integers, series: Series, events: Integers, amounts: Floats) -> None:
     """Add amount times (closing minus present sum of increments), channel by channel."""
     at = np.searchsorted(series.events, events, side="right")

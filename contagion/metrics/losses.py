@@ -88,6 +88,32 @@ def losses(
     return Losses(start, end, **terms, perimeter=perimeter)
 
 
+def losses_by_cell(
+    postings: Columns,
+    marks: Marks,
+    books: Any,
+    perimeter: NDArray[np.bool_],
+    source: NDArray[Any],
+    target: NDArray[Any],
+) -> Floats:
+    """Return the losses inside the perimeter as a matrix: by the label of their event, and by that of their holder.
+
+    source : a label from 0 for every event; target : one for every holder. A loss is old holdings at new marks, or
+    what legs took from their holder, at its own marks.
+    """
+    shape = (int(source.max(initial=0)) + 1, int(target.max(initial=0)) + 1)
+    table = np.zeros(shape)
+    for (holder, asset), rows in _groups(postings, marks, perimeter, target):
+        series = marks.series(holder, asset)
+        fall = -_held(series, postings["event"][rows], postings["amount"][rows]) * series.deltas
+        table[:, target[holder]] += np.bincount(source[series.events], fall, shape[0])
+    later = np.flatnonzero((postings["event"] > books.opening) & perimeter[postings["holder"]])
+    moved = {name: column[later] for name, column in postings.items()}
+    cells = source[moved["event"]] * shape[1] + target[moved["holder"]]
+    flows = np.bincount(cells, by_holder_value(moved, marks, books), table.size)
+    return np.asarray(table - flows.reshape(shape))
+
+
 def shortfalls(balances: Columns, prices: Columns, books: Any) -> dict[tuple[int, int], float]:
     """Return by how much open positions are under water, by (lender, holder), as each lender values them.
 
@@ -147,27 +173,32 @@ def _equity(rows: Columns, marks: Marks, books: Any, at_end: bool = False) -> Fl
 
 
 def _groups(
-    columns: Columns, marks: Marks, perimeter: NDArray[np.bool_] | None
+    columns: Columns, marks: Marks, perimeter: NDArray[np.bool_] | None, labels: NDArray[Any] | None = None
 ) -> list[tuple[tuple[int, int], NDArray[np.int64]]]:
-    """Return ((a holder, asset), rows) for every way in which some holders value an asset."""
+    """Return ((a holder, asset), rows) for every way in which some holders (of one label) value an asset."""
     holders, assets = columns["holder"].astype(np.int64), columns["asset"]
     width = int(assets.max(initial=0)) + 1
     pairs, inverse = distinct(holders * width + assets, (int(holders.max(initial=0)) + 1) * width)
-    ways: dict[tuple[int, tuple[int, int]], tuple[int, int]] = {}
+    ways: dict[tuple[int, int, tuple[int, int]], tuple[int, int]] = {}
     way = np.zeros(len(pairs), np.int64)
     for number, pair in enumerate(pairs.tolist()):
         holder, asset = divmod(pair, width)
         if perimeter is None or perimeter[holder]:
-            way[number], _ = ways.setdefault((asset, marks.feeds(holder, asset)), (len(ways) + 1, pair))
+            label = 0 if labels is None else int(labels[holder])
+            way[number], _ = ways.setdefault((label, asset, marks.feeds(holder, asset)), (len(ways) + 1, pair))
     rows = rows_by_group(way[inverse], len(ways) + 1)[1:]
     return [(divmod(pair, width), rows[number - 1]) for number, pair in ways.values()]
 
 
 def _add_marks(term: Floats, series: Series, events: NDArray[Any], amounts: NDArray[Any]) -> None:
     """Add old holdings times the fall of the mark, at every event that moved it."""
+    np.add.at(term, series.events, -_held(series, events, amounts) * series.deltas)
+
+
+def _held(series: Series, events: NDArray[Any], amounts: NDArray[Any]) -> Floats:
+    """Return what postings add up to before each increment of a series."""
     since = np.searchsorted(series.events, events, side="right")
-    held = np.cumsum(np.bincount(since, weights=amounts, minlength=len(series.events) + 1))
-    np.add.at(term, series.events, -held[:-1] * series.deltas)
+    return np.asarray(np.cumsum(np.bincount(since, weights=amounts, minlength=len(series.events) + 1))[:-1])
 
 
 def _add_flows(

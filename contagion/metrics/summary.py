@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from contagion.log import FAILURES, Channel
 from contagion.metrics import cascade, venues
-from contagion.metrics.attribution import by_channel, changes
+from contagion.metrics.attribution import by_channel, by_side, changes
 from contagion.metrics.groups import Owners
 from contagion.metrics.losses import Losses, by_holder_value, losses, shortfalls
 from contagion.metrics.marks import Floats, Marks
+from contagion.metrics.spillover import Table, spillovers
 from contagion.units import SECOND
 
 TOLERANCE = 1e-9
@@ -31,7 +32,7 @@ def summarise(run: Any) -> dict[str, Any]:
     table = changes(tables["postings"], marks, events["kind"], books, owners)
     run.tables["accounts"] = accounts(tables, marks, books, owners, table)
     run.tables["losses"] = _path(lost, events["time_us"])
-    unit = 10.0**-books.currency_decimals
+    inside, unit = table[lost.perimeter[owners.holders]], 10.0**-books.currency_decimals
     realised = venues.value_of(events, books, "bad-debt")
     under_water = shortfalls(tables["balances"], tables["prices"], books)
     still_open = math.fsum(under_water.values())
@@ -39,11 +40,13 @@ def summarise(run: Any) -> dict[str, Any]:
     return {
         "failures": len(cascade.failures(events, books.kinds)),
         "failures_by_kind": _by_kind(events, books.kinds),
-        **_depths(events, failed, books, unit),
+        **_depths(events, failed, books),
+        "spillover": _spillover(tables, marks, books, lost.perimeter, unit),
         "total_losses": _totals(lost, events, books) | {"unfunded": realised + still_open + uncovered},
         "losses_by_sector": _by_sector(lost, books.sectors),
         "losses_by_bearer": _by_sector(lost, books.sectors, under_water),
-        "losses_by_channel": by_channel(table[lost.perimeter[owners.holders]]),
+        "losses_by_channel": by_channel(inside),
+        "channels": by_side(inside),
         "prices": venues.prices(tables["prices"], books),
         "bad_debt": realised + still_open,
         "bad_debt_realised": realised,
@@ -101,12 +104,8 @@ def loss_at(path: dict[str, NDArray[Any]], moment_us: int) -> float:
     return float(path["net"][row]) if row >= 0 else 0.0
 
 
-def _depths(events: Any, failed: Any, books: Any, unit: float) -> dict[str, Any]:
+def _depths(events: Any, failed: Any, books: Any) -> dict[str, Any]:
     sizes = cascade.generations(events, books.kinds)
-    spill = cascade.spillover(events, failed, books.kinds, books.domains)
-    for row in spill.values():
-        for cell in row.values():
-            cell["value"] *= unit
     return {
         "cascade_depth": len(sizes),
         "cascade_depth_weighted": cascade.weighted_depth(failed),
@@ -115,8 +114,15 @@ def _depths(events: Any, failed: Any, books: Any, unit: float) -> dict[str, Any]
         "branching_ratio": cascade.branching_ratio(events, books.kinds),
         "branching_ratio_weighted": cascade.weighted_branching(failed),
         "branching_first": sizes[1] / sizes[0] if len(sizes) > 1 else (0.0 if sizes else None),
-        "spillover": spill,
     }
+
+
+def _spillover(tables: dict[str, Any], marks: Marks, books: Any, perimeter: NDArray[np.bool_], unit: float) -> Table:
+    table = spillovers(tables["events"], tables["failures"], tables["postings"], marks, books, perimeter)
+    for row in table.values():
+        for cell in row.values():
+            cell["value"] *= unit
+    return table
 
 
 def _totals(lost: Losses, events: Any, books: Any) -> dict[str, Any]:

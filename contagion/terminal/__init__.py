@@ -10,7 +10,6 @@ from typing import IO, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -106,9 +105,12 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     if facts["failures"]:
         yield "Depth", _depth(facts, bars)
     yield f"Losses ({currency})", _losses(total)
-    for label, key in (("by channel", "losses_by_channel"), ("by bearer", "losses_by_bearer")):
-        if any(round(value, 2) for value in facts[key].values()):
-            yield label, _bar_table(facts[key], bars)
+    if any(round(max(side["lost"], side["gained"]), 2) for side in facts["channels"].values()):
+        yield "by channel", _channels(facts["channels"], total["net"], bars)
+    if any(round(value, 2) for value in facts["losses_by_bearer"].values()):
+        yield "by bearer", _bar_table(facts["losses_by_bearer"], bars)
+    if facts["spillover"]:
+        yield "Spillover", _spillover(facts["spillover"])
     if facts["liquidated"]["value"]:
         yield "Liquidated", _liquidated(facts, currency)
     for label, words in (("Orders", _orders(facts)), ("Backstop", _backstop(facts))):
@@ -171,6 +173,36 @@ def _bar_table(values: Mapping[str, float], bars: _Bars, text: Callable[[float],
     if len(rows) > _ROWS:
         grid.add_row(f"{len(rows) - _ROWS} more", "", text(sum(value for _, value in rows[_ROWS:])))
     return grid
+
+
+def _channels(channels: Mapping[str, Mapping[str, float]], net: float, bars: _Bars) -> RenderableType:
+    """Return a row a channel: what it cost, and its two sides; what it cost sums to the loss."""
+    whole = max(row["lost"] + row["gained"] for row in channels.values())
+    shown = {name: row for name, row in channels.items() if max(row["lost"], row["gained"]) > 1e-9 * whole}
+    largest = max((abs(row["net"]) for row in shown.values()), default=0.0)
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    grid.add_column("", style="dim", no_wrap=True)
+    grid.add_column("", no_wrap=True, max_width=_BAR // 2)
+    for head in ("net", "lost", "gained"):
+        grid.add_column(head, justify="right", no_wrap=True)
+    for name, row in sorted(shown.items(), key=lambda item: (-abs(round(item[1]["net"], 2)), -item[1]["lost"])):
+        bar = bars(round(row["net"], 2), 2 * largest)[: _BAR // 2]
+        grid.add_row(name, bar, *(money(row[side]) for side in ("net", "lost", "gained")))
+    grid.add_row("all", "", money(net), "", "")
+    return grid
+
+
+def _spillover(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> RenderableType:
+    """Return failures and losses, a row for what set them off and a column for whom they hit."""
+    targets = list(dict.fromkeys(target for row in table.values() for target in row))
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    grid.add_column("set off by", style="dim", no_wrap=True)
+    for target in targets:
+        grid.add_column(f"in {target}", justify="right", no_wrap=True)
+    for source, row in table.items():
+        cells = [row.get(target, {"failures": 0, "loss": 0.0}) for target in targets]
+        grid.add_row(source, *(f"{cell['failures']:,} · {money(cell['loss'])}" for cell in cells))
+    return Group(Text("failures and what was lost, by domain", style="dim"), grid)
 
 
 def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
@@ -306,57 +338,3 @@ def count(number: int, noun: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def _so_far(now: int, end: int, unit: str) -> str:
-    return f"{now:,} of {end:,} {unit}" if unit else f"{format_duration(now)} of {format_duration(end)}"
-
-
-class Bar:
-    """Progress as a bar on a terminal; vanishes when done. Counts simulated time, or units where one is named."""
-
-    def __init__(self, stream: IO[str], unit: str = "") -> None:
-        self._unit = unit
-        columns = (
-            TextColumn("{task.description:<8}"),
-            BarColumn(),
-            TextColumn("{task.fields[at]}"),
-            TimeElapsedColumn(),
-        )
-        self._progress = Progress(*columns, console=Console(file=stream), transient=True)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, twin: str, now_us: int, end_us: int) -> None:
-        """Show how far a twin has come."""
-        if twin not in self._tasks:
-            self._tasks[twin] = self._progress.add_task(twin, total=end_us, at="")
-        self._progress.update(self._tasks[twin], completed=now_us, at=_so_far(now_us, end_us, self._unit))
-
-
-class Lines:
-    """Progress as one line a minute, for a log; `clock` returns seconds, `unit` is what is counted if not time."""
-
-    def __init__(self, stream: IO[str], clock: Callable[[], float], unit: str = "", every_s: float = 60.0) -> None:
-        self._stream, self._clock, self._unit, self._every = stream, clock, unit, every_s
-        self._next = clock() + every_s
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave what was written."""
-
-    def __call__(self, twin: str, now_us: int, end_us: int) -> None:
-        """Write a line when a minute has passed since the last one."""
-        if self._clock() >= self._next:
-            self._next = self._clock() + self._every
-            share = f"{now_us / end_us:.0%}" if end_us else "100%"
-            self._stream.write(f"{twin}: {_so_far(now_us, end_us, self._unit)} ({share})\n")
-            self._stream.flush()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contagion.log import Channel
-from contagion.metrics.attribution import attribution, by_channel
+from contagion.metrics.attribution import attribution, by_channel, by_side
 from contagion.metrics.losses import losses
 from contagion.runs import Books
 from tests.handmade import Columns, books, closing, events, postings, prices
@@ -15,6 +15,7 @@ WORLD, ANN, BOB = 0, 1, 2
 USD, ETH = 0, 1
 PAIR = books(["world", "ann", "bob"], ["usd", "eth"])
 OPENING = ((1, WORLD, USD, -500), (1, BOB, USD, 500), (1, WORLD, ETH, -2), (1, ANN, ETH, 2))
+STILL = prices([1, 100])
 LOG = events(
     {"kind": "start", "cause": 0},  # 1
     {"kind": "shock", "cause": 0},  # 2
@@ -130,3 +131,25 @@ def test_losses_by_channel_are_positive_for_a_loss_and_leave_out_what_did_nothin
     moves = prices([1, 100], (2, ETH, 90, Channel.EXOGENOUS), (4, ETH, 95, Channel.ARBITRAGE))
     _, _, table = attribution(postings(*OPENING), moves, LOG["kind"], PAIR)
     assert by_channel(table[1:2]) == {"exogenous": pytest.approx(20), "arbitrage": pytest.approx(-10)}
+
+
+def test_a_transfer_has_two_sides_and_costs_both_together_nothing() -> None:
+    _, _, table = attribution(postings(*OPENING, (4, BOB, USD, -30), (4, ANN, USD, 30)), STILL, LOG["kind"], PAIR)
+    assert by_side(table[1:]) == {"penalty": {"lost": 30.0, "gained": 30.0, "net": 0.0}}
+    assert by_channel(table[1:]) == {}
+
+
+def test_what_sides_leave_is_the_loss_by_channel() -> None:
+    moves = prices([1, 100], (2, ETH, 90, Channel.EXOGENOUS), (4, ETH, 95, Channel.ARBITRAGE))
+    _, _, table = attribution(postings(*OPENING), moves, LOG["kind"], PAIR)
+    sides = by_side(table[1:2])
+    assert sides["exogenous"] == {"lost": pytest.approx(20), "gained": 0.0, "net": pytest.approx(20)}
+    assert {name: row["net"] for name, row in sides.items()} == pytest.approx(by_channel(table[1:2]))
+
+
+def test_every_channel_of_the_model_has_a_name() -> None:
+    assert {channel.label for channel in Channel} == {
+        "none", "exogenous", "margin liquidation", "lending liquidation", "loop unwinding", "panic", "depeg",
+        "maker inventory", "arbitrage", "liquidity withdrawal", "interest", "penalty", "slippage", "fee", "funding",
+        "credit", "insurance", "adl haircut", "default cost",
+    }  # fmt: skip
