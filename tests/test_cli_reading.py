@@ -1,4 +1,4 @@
-"""What `contagion diff` and `contagion bilateral` say of saved runs."""
+"""What `contagion diff`, `contagion bilateral` and `contagion targets` say of saved runs."""
 
 import json
 from collections.abc import Iterator
@@ -116,3 +116,47 @@ def test_bilateral_refuses_bad_input() -> None:
     assert invoke("bilateral", "gone").exit_code == 3
     for arguments in (["--by", "country"], ["--top", "0"]):
         assert invoke("bilateral", "a", *arguments).exit_code == 2
+
+
+TARGETS = """
+[[targets]]
+id = "few"
+key = "failures"
+low = 1
+high = 3
+observed = "two of them"
+source = "the newspaper"
+[[targets]]
+id = "deep"
+key = "prices.pool.drawdown"
+low = 0.9
+high = 1
+[[targets]]
+id = "nowhere"
+key = "prices.gone.low"
+low = 0
+high = 1
+"""
+
+
+def test_targets_are_inside_outside_or_not_there() -> None:
+    Path("cascade.toml").write_text(CASCADE.replace("[reduced]", TARGETS + "[reduced]"), encoding="utf-8")
+    make("a")
+    facts = as_json("targets", "a")
+    assert facts["inside"] == 1
+    assert [(row["id"], row["inside"]) for row in facts["targets"]] == [
+        ("few", True),
+        ("deep", False),
+        ("nowhere", None),
+    ]
+    text = invoke("targets", "a").stdout
+    for words in ("1 of 3 inside", "two of them", "source: the newspaper", "no such figure", "0.9000 to 1.0000"):
+        assert words in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_scenario_without_targets_says_so() -> None:
+    make("a")
+    assert "states no targets" in invoke("targets", "a").stdout
+    assert as_json("targets", "a")["targets"] == []
+    assert invoke("targets", "gone").exit_code == 3

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from contagion.graph import compile_graph
+from contagion.metrics.targets import compare
 from contagion.runs import Run
 from contagion.scenario import load, shipped
 from contagion.study.twins import run
@@ -100,11 +101,16 @@ def test_a_lender_that_reads_the_peg_does_nothing_to_the_loops() -> None:
 @pytest.mark.parametrize("steps", [30, 300, 1500])
 def test_the_pegged_reading_meets_its_targets_however_finely_the_shock_is_cut(steps: int) -> None:
     scenario = load("usde-loops", {"shocks.eth.steps": steps})
-    summary = run(scenario, knock_outs=["pool-oracle"], twins=False).summary
-    targets = {target.id: target for target in scenario.params.targets}
-    values = {"aave-liquidated": summary.liquidated.value, "usde-elsewhere": vars(summary.prices)["usde-pool"].low}
-    for name, value in values.items():
-        assert targets[name].low <= value <= targets[name].high, name
+    result = run(scenario, knock_outs=["pool-oracle"], twins=False)
+    rows = compare(result.facts, result.scenario["targets"])
+    assert {row["id"] for row in rows} >= {"aave-liquidated", "usde-elsewhere"}
+    assert [row["id"] for row in rows if not row["inside"]] == []
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_target_of_a_scenario_is_a_figure_of_its_summary(name: str) -> None:
+    rows = compare(reduced(name).facts, reduced(name).scenario["targets"])
+    assert [row["id"] for row in rows if row["value"] is None] == []
 
 
 def test_one_loop_gets_out_before_it_is_liquidated_and_makes_it_worse_for_the_others() -> None:

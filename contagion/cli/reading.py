@@ -1,4 +1,4 @@
-"""`why`, `diff` and `bilateral`: what reads saved runs."""
+"""`why`, `diff`, `bilateral` and `targets`: what reads saved runs."""
 
 import sys
 from pathlib import Path
@@ -79,3 +79,23 @@ def bilateral(run_directory: Path, by: str, top: int | None, as_json: bool) -> N
     from contagion.terminal.bilateral import bilateral_text
 
     click.echo(bilateral_text(console_on(sys.stdout), rows, books.currency, top or 20), nl=False)
+
+
+@click.command()
+@shell.run_directory
+@shell.as_json
+def targets(run_directory: Path, as_json: bool) -> None:
+    """Print simulated against observed facts, as the scenario states them."""
+    from contagion.metrics.targets import compare
+    from contagion.runs import load_run
+
+    run = load_run(run_directory)
+    name = str(run.facts.get("scenario") or run_directory)
+    rows = compare(run.facts, run.scenario.get("targets", []))
+    if as_json:
+        shell.print_json({"scenario": name, "inside": sum(row["inside"] is True for row in rows), "targets": rows})
+        return
+    from contagion.terminal import console_on
+    from contagion.terminal.targets import targets_text
+
+    click.echo(targets_text(console_on(sys.stdout), rows, name), nl=False)
