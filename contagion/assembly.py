@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from contagion import graph as schema
-from contagion.errors import BadInput, Misfit, Problem, closest
+from contagion.errors import BadInput, Misfit, Problem, closest, missing
 from contagion.ledger import Asset, Dense, Ledger, Refused, total
 from contagion.log import CLOCK
 from contagion.network import Network
@@ -172,6 +172,8 @@ def _check_params(
 
 def _check_shock(path: schema.Path, table: Any, context: Any) -> Iterable[schema.Finding]:
     kind = str(table.get("kind")) if isinstance(table, Mapping) else ""
+    if isinstance(table, Mapping) and "kind" not in table:
+        return [schema.Finding((*path, "kind"), missing("kind", table))]
     if kind not in SHOCKS:
         return [schema.Finding((*path, "kind"), f"no shock {kind!r}{closest(kind, SHOCKS)}")]
     try:

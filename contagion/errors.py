@@ -84,6 +84,16 @@ def closest(word: str, candidates: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
+def missing(key: str, given: Iterable[str]) -> str:
+    """Return that a required key is not there, and which of the unknown keys that are may stand for it.
+
+    >>> missing("kind", ["knd", "fee"]), missing("kind", ["fee"])
+    ("is required but missing; is 'knd' meant to be it?", 'is required but missing')
+    """
+    matches = difflib.get_close_matches(key, list(given), n=1)
+    return "is required but missing" + (f"; is {matches[0]!r} meant to be it?" if matches else "")
+
+
 class Misfit(Exception):
     """A graph whose parts are fine by themselves but do not fit together, with the path of the culprit."""
 

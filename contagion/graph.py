@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import networkx as nx
 from pydantic import ValidationError
 
-from contagion.errors import closest
+from contagion.errors import closest, missing
 from contagion.network import Edge, Network, Node
 from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, short
 
@@ -307,7 +307,9 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         ] or [Finding(("nodes", name), "has no kind")]
     kind = data.get("kind")
     findings = []
-    if not isinstance(kind, str) or (kind not in KINDS and "." not in kind and ":" not in kind):
+    if "kind" not in data:
+        findings.append(Finding((*path, "kind"), missing("kind", data)))
+    elif not isinstance(kind, str) or (kind not in KINDS and "." not in kind and ":" not in kind):
         findings.append(Finding((*path, "kind"), f"no kind {short(kind)}{closest(str(kind)[:200], KINDS)}"))
     if "domain" in data and data["domain"] not in DOMAINS:
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
@@ -336,8 +338,11 @@ def _check_marks(graph: nx.MultiDiGraph, path: Path, marks: Any) -> list[Finding
 def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[str, Any]) -> list[Finding]:
     path = _path(data, source, target)
     if not source or not target:
-        return [Finding(path, "an edge needs 'from' and 'to', each the name of a node")]
+        absent = missing("from" if not source else "to", data).removeprefix("is required but missing")
+        return [Finding(path, f"an edge needs 'from' and 'to', each the name of a node{absent}")]
     what = data.get("role")
+    if what is None:
+        return [Finding((*path, "role"), missing("role", data))]
     role = ROLES.get(what) if isinstance(what, str) else None
     if role is None:
         return [Finding((*path, "role"), f"no role {short(what)}{closest(str(what)[:200], ROLES)}")]

@@ -4,9 +4,9 @@ Every parameter class is a frozen pydantic model that forbids unknown keys. Numb
 durations carry their unit, and an error says where, what was expected and what was probably meant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from contagion.errors import closest
+from contagion.errors import closest, missing
 from contagion.units import parse_duration, parse_number
 
 
@@ -68,24 +68,40 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Rate = Annotated[Number, Field(ge=-1, le=100)]
 """An annual rate."""
 
-_WORDS = {
-    "extra_forbidden": "unknown key",
-    "missing": "is required but missing",
-}
-
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:
     """Return every problem of a validation as (path, what), with the nearest known key where one is unknown."""
+    items = error.errors(include_url=False)
+    unknown = [item["loc"] for item in items if item["type"] == "extra_forbidden"]
     problems: list[tuple[tuple[str | int, ...], str]] = []
-    for item in error.errors(include_url=False):
-        path = tuple(part for part in item["loc"] if part != "[key]")  # pydantic's mark of a table's key
-        what = _WORDS.get(item["type"], item["msg"].removeprefix("Value error, "))
+    for item in items:
+        path, key = item["loc"], str(item["loc"][-1]) if item["loc"] else ""
+        what = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            what = f"unknown key {str(path[-1])[:60]!r}{closest(str(path[-1]), model.model_fields)}"
-        elif item["type"] not in ("missing", "value_error"):
+            what = f"unknown key {key[:60]!r}{closest(key[:200], _known_keys(model, path[:-1]))}"
+        elif item["type"] == "missing":
+            what = missing(key, (str(other[-1])[:60] for other in unknown if other[:-1] == path[:-1]))
+        elif item["type"] != "value_error":
             what += f" (got {short(item.get('input'))})"
-        problems.append((path, what))
+        problems.append((tuple(part for part in path if part != "[key]"), what))  # pydantic's mark of a table's key
     return problems
+
+
+def _known_keys(model: type[BaseModel], path: Iterable[str | int]) -> list[str]:
+    """Return the keys of the table at a path below a model's own; names and numbers in between are passed through."""
+    models = [model]
+    for part in path:
+        inner = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
+        models = [found for annotation in inner for found in _models_in(annotation)] if inner else models
+    return [key for found in models for key in found.model_fields]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield every model inside an annotation such as ``dict[str, Reserve] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def short(value: Any) -> str:
