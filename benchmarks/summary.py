@@ -22,7 +22,10 @@ import numpy as np
 from contagion.log import CONTRIBUTION_LAYOUT, EVENT_LAYOUT, EventLog
 from contagion.metrics import cascade, venues
 from contagion.metrics.attribution import attribution
+from contagion.metrics.bilateral import bilateral
 from contagion.metrics.losses import losses, shortfalls
+from contagion.metrics.marks import Marks
+from contagion.metrics.spillover import spillovers
 from contagion.metrics.summary import summarise
 from contagion.runs import Books, Run, load_run, write_parquet
 from contagion.units import PRICE_SCALE
@@ -178,15 +181,17 @@ def cascades(run: Run) -> None:
 def measures(run: Run) -> dict[str, Callable[[], Any]]:
     """Return what is timed."""
     t, b = run.tables, run.books
-    size = len(t["events"]["kind"])
+    size, inside = len(t["events"]["kind"]), np.arange(len(b.holders)) != b.world
     return {
         "one sort, one pass of sums": lambda: sorted_sums(run),
         "summarise": lambda: summarise(run),
+        "who lost to whom": lambda: bilateral(t["postings"], t["prices"], t["events"]["kind"], b),
         "  losses": lambda: losses(t["postings"], t["prices"], t["balances"], b, size),
         "  attribution, by holder": lambda: attribution(t["postings"], t["prices"], t["events"]["kind"], b),
         "  attribution, by member": lambda: attribution(t["postings"], t["prices"], t["events"]["kind"], b, True),
         "  cascades": lambda: cascades(run),
         "  venues": lambda: (venues.activity(t["events"], t["prices"], b, {}), venues.prices(t["prices"], b)),
+        "  spillovers": lambda: spillovers(t["events"], t["failures"], t["postings"], Marks(t["prices"], b), b, inside),
         "  shortfalls": lambda: shortfalls(t["balances"], t["prices"], b),
     }
 
