@@ -18,7 +18,19 @@ from contagion.units import PRICE_SCALE
 
 Columns = dict[str, Any]
 VENUES = ["cancel", "insurance", "uncovered-deficit", "unfilled", "margin-call", "leverage", "funding", "bad-debt"]
-KINDS = ["clock", "start", "shock", "trade", "oracle-update", "payment", "redemption", "interest", *FAILURES, *VENUES]
+KINDS = [
+    "clock",
+    "start",
+    "shock",
+    "trade",
+    "oracle-update",
+    "payment",
+    "redemption",
+    "interest",
+    "carry",
+    *FAILURES,
+    *VENUES,
+]
 """The names of event kinds that hand-made logs use."""
 
 CLOCK_ROW: Columns = {"kind": "clock", "cause": -1}

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import FAILURES, Channel
-from contagion.metrics import cascade, venues
+from contagion.metrics import cascade, issuers, venues
 from contagion.metrics.attribution import by_channel, by_side, changes
 from contagion.metrics.groups import Owners
 from contagion.metrics.losses import Losses, by_holder_value, losses, shortfalls
@@ -53,6 +53,8 @@ def summarise(run: Any) -> dict[str, Any]:
         "bad_debt_open": still_open,
         **venues.activity(events, tables["prices"], books, run.graph),
         "carry": _carry(events, books),
+        "loops": issuers.loops(events, books, lost),
+        "issuer_coverage": issuers.coverage(tables["postings"], tables["balances"], books, marks),
         "events": len(events["kind"]),
         "sim_seconds": run.manifest["end_us"] / SECOND,
     }

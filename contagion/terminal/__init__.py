@@ -121,8 +121,11 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     yield "Prices", _prices(facts["prices"])
     if facts.get("twins"):
         yield "Twins", _twins(facts)
-    if facts["carry"]:
-        yield "Carry", _carry(facts["carry"])
+    if facts["loops"]:
+        yield "Carry", _loops(facts["loops"])
+    if covered := {name: both for name, both in facts["issuer_coverage"].items() if None not in both.values()}:
+        both_ends = (f"{name} {both['start']:.2%} → {both['end']:.2%}" for name, both in covered.items())
+        yield "Coverage", Text("of issued tokens, at the start and at the end: " + ", ".join(both_ends))
     imbalance = facts["ledger"]["max_imbalance"]
     checked = f"balanced: every asset sums to zero after {facts['events']:,} events"
     yield "Ledger", Text(checked if not imbalance else f"IMBALANCE of {imbalance}", style="red" if imbalance else "")
@@ -290,9 +293,14 @@ def _twins(facts: Mapping[str, Any]) -> RenderableType:
 _TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
 
 
-def _carry(carry: Mapping[str, float]) -> RenderableType:
-    rows = [f"{name} {rate:.1%}" for name, rate in list(carry.items())[:8]]
-    more = f" and {len(carry) - 8} more" * (len(carry) > 8)
+def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Return the carry of every loop and, beside it, the share of its equity that the run has cost; beyond that it is its lender's."""
+    rows = []
+    for name, loop in list(loops.items())[:8]:
+        lost = loop["loss"] / loop["equity"] if loop["equity"] > 0 else 0.0
+        words = " (lost all)" if lost >= 1 else f" (lost {lost:.1%})" if abs(lost) >= 0.0005 else ""
+        rows.append(f"{name} {loop['carry']:.1%}{words}")
+    more = f" and {len(loops) - 8} more" * (len(loops) > 8)
     return Text("a year on equity, at the opening: " + ", ".join(rows) + more)
 
 
