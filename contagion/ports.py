@@ -376,9 +376,6 @@ class Issuer(Protocol):
     def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
         """Ask for redemption and return the event; the money follows after the settlement delay."""
 
-    def mint_room(self) -> int:
-        """Return how many tokens may still be minted in this hour."""
-
     def mint(self, holder: int, money: int, *, cause: int) -> int:
         """Pay in base units of the payout and return the event; the tokens follow after the settlement delay."""
 

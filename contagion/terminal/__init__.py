@@ -294,7 +294,7 @@ _TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchr
 
 
 def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    """Return the carry of every loop and, beside it, the share of its equity that the run has cost; beyond that it is its lender's."""
+    """Return the carry of every loop and, beside it, the share of its equity that the run has cost."""
     rows = []
     for name, loop in list(loops.items())[:8]:
         lost = loop["loss"] / loop["equity"] if loop["equity"] > 0 else 0.0

@@ -324,3 +324,18 @@ def test_without_a_book_fund_winners_and_exchange_bear_exactly_what_the_losers_c
     if all(mark[name] < 0 for name in fallen):
         logged = sum(row.value for row in rows(sim, "insurance", "deleveraging", "uncovered-deficit")) / USD
         assert logged == pytest.approx(-sum(mark[name] for name in fallen), abs=slack)
+
+
+def test_named_accounts_hear_that_they_were_deleveraged_and_crowds_do_not() -> None:
+    for crowd in (False, True):
+        sim = desk({"ann": Holding(1_000, 10), "win": Holding(9_000, -10)}, fund=None, crowd=crowd)
+        inbox = sim.inbox()
+        node(sim, "exchange").notices.reach(inbox)
+        fall(sim, 1_850)
+        (row,) = rows(sim, "auto-deleveraging")
+        heard = [
+            (message.cause, message.content.holder, message.content.asset, message.content.amount)
+            for message in inbox.take()
+        ]
+        contract = sim.assets[f"{PERP}:contract"]
+        assert heard == ([] if crowd else [(row.id, sim.network.ids["win"], contract, 0)])

@@ -319,6 +319,18 @@ def test_nothing_leaves_or_arrives_while_transfers_are_halted() -> None:
     assert paid.time_us == 300 * SECOND and held(sim, "ann", "usd") == 100 * USD
 
 
+@pytest.mark.parametrize("kind", ["payout", "refused-withdrawal"])
+def test_a_client_hears_that_a_withdrawal_is_over_whatever_became_of_it(kind: str) -> None:
+    sim = desk({"ann": Holding(1_000, 10)}, withdrawal_delay="5min")
+    inbox = sim.inbox()
+    node(sim, "exchange").notices.reach(inbox)
+    ask(sim, "ann", 400)
+    fall(sim, 2_000 if kind == "payout" else 1_960, seconds=301)
+    (row,), (message,) = rows(sim, kind), inbox.take()
+    assert message.cause == row.id
+    assert message.content == (node(sim, "exchange").node, sim.network.ids["ann"], sim.assets["usd"], 400 * USD)
+
+
 def test_a_coin_that_is_not_kept_here_is_refused_on_every_way_in() -> None:
     graph = desk_graph({"ann": Holding(1_000)})
     graph.add_node("doge", kind="asset", decimals=6, path=("nodes", "doge"))

@@ -283,32 +283,40 @@ class StablecoinIssuer:
                     self._pay_waiting(cause)
 
     def _watch(self) -> Process:
+        """Look at the hedge when its mark moves or the exchange has done something to it, and send orders."""
         while True:
             yield self._inbox.wait()
-            yield self.sim.pause(self.params.rehedge_delay + self._order_us)
-            cause, own = 0, 0
+            yield self.sim.pause(self.params.rehedge_delay)
+            tick, own = 0, 0
             for event, content in self._inbox.take():
                 holder = content.holder if isinstance(content, Notice) else content
                 if isinstance(content, Tick):
-                    cause = event
+                    tick = event
                 elif holder == self.node:
                     own = event
             self.income.accrue()
-            for hedge in self.treasury.hedges if own or cause else ():
-                self._look(hedge, own or cause)
+            gaps = [self._gap(hedge, own or tick) for hedge in self.treasury.hedges] if own or tick else []
+            if any(gaps) and self._order_us:
+                yield self.sim.pause(self._order_us)
+            for hedge, event in zip(self.treasury.hedges, gaps, strict=False):
+                if event:
+                    self._close(hedge, event)
 
-    def _look(self, hedge: Any, cause: int) -> None:
-        """Log a gap in a hedge and close it; after an attempt that found nobody, rest for an interval."""
+    def _gap(self, hedge: Any, cause: int) -> int:
+        """Log a gap in a hedge and return the event, 0 for none; after an order that found nobody, rest a while."""
         sim, gap = self.sim, self.treasury.gap(hedge)
-        market = hedge.node
-        if not gap or sim.env.now < self._rest_until.get(market, 0):
-            return
-        event = sim.record(
-            "hedge-gap", self.node, cause=cause, asset=hedge.traded, market=market, quantity=gap,
+        if not gap or sim.env.now < self._rest_until.get(hedge.node, 0):
+            return 0
+        return sim.record(
+            "hedge-gap", self.node, cause=cause, asset=hedge.traded, market=hedge.node, quantity=gap,
             value=sim.currency_value(abs(gap), hedge.asset),
         )  # fmt: skip
-        if not self.treasury.close_gap(hedge, gap, cause=event):
-            self._rest_until[market] = sim.env.now + self.params.unwind_interval
+
+    def _close(self, hedge: Any, cause: int) -> None:
+        """Close what is left of a gap now that the order has reached the market."""
+        gap = self.treasury.gap(hedge)
+        if gap and not self.treasury.close_gap(hedge, gap, cause=cause):
+            self._rest_until[hedge.node] = self.sim.env.now + self.params.unwind_interval
 
 
 MECHANISM: type[Mechanism] = StablecoinIssuer
