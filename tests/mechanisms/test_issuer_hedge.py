@@ -161,6 +161,32 @@ def test_while_an_exchange_is_halted_its_part_of_the_backing_cannot_be_paid_out(
     assert held(sim, "ann", "usd") == 30_000 * USD
 
 
+def test_of_two_exchanges_the_one_that_pays_out_is_sold_at_first() -> None:
+    halts = [{"start": "0s", "end": "1h"}]
+    graph = issuer_graph(cash=10_000, coins=20, issuer={"unwind": 50_000}, halts=halts, **FIRM)
+    copies = {"exchange": "other", PERP: "other-perp", SPOT: "other-spot"}
+    for name, copy in copies.items():
+        graph.add_node(copy, **graph.nodes[name])
+    terms = graph.nodes["exchange"]
+    coin, contract = terms["assets"]["eth"] | {"market": "other-spot"}, terms["contracts"][PERP]
+    graph.add_node("other", assets={"eth": coin}, contracts={"other-perp": contract}, halts=[])
+    for source, target, facts in list(graph.edges(data=True)):
+        ends = copies.get(source, source), copies.get(target, target)
+        if ends != (source, target) and facts["role"] in ("prices", "trades"):
+            graph.add_edge(*ends, role=facts["role"])
+    position = {"other-perp": {"quantity": -25, "entry": 2_000}}
+    graph.add_edge("other", "issuer", role="margin", balances={"eth": 25}, positions=position)
+    graph.add_node("issuer", backing={SPOT: {"hedge": PERP}, "other-spot": {"hedge": "other-perp"}})
+    sim: Any = build(graph)
+    settle(sim)
+    assert node(sim, "issuer").coverage() == pytest.approx(1.0)
+    ask(sim, "redeem", 30_000)
+    settle(sim, 10 * MINUTE)
+    assert held(sim, "ann", "usd") == 30_000 * USD and hedge(sim) == (20, 20)
+    assert held(sim, "issuer", "eth@other") == -held(sim, "issuer", "other-perp:contract") == 14_980_000
+    assert not rows(sim, "refused-transfer", "hedge-gap")
+
+
 def test_the_reserve_is_paid_out_last() -> None:
     sim = issuer_desk(cash=10_000, coins=45, issuer={"reserve": 4_000, "unwind": 1_000_000}, spot=((), ()), **FIRM)
     ask(sim, "redeem", 9_000)

@@ -229,7 +229,7 @@ class StablecoinIssuer:
 
     def _payable(self) -> int:
         """Return the payout tokens that redemptions may be paid from: all but the reserve while coins are left."""
-        sellable = any(self.treasury.whole(stake) > 0 for stake in self.treasury.stakes)
+        sellable = any(self.treasury.sellable(stake) for stake in self.treasury.stakes)
         return self.treasury.own(self.payout) - (self.sim.units(self.payout, self.params.reserve) if sellable else 0)
 
     def _deliver(self, holder: int, tokens: int, cause: int) -> Process:
@@ -261,7 +261,7 @@ class StablecoinIssuer:
         yield sim.pause(self._order_us)
         while (missing := self._short()) > 0:
             self.income.accrue()
-            left = any(treasury.whole(stake) > 0 for stake in treasury.stakes)
+            left = any(treasury.sellable(stake) for stake in treasury.stakes)
             if not (left or treasury.cash() or treasury.under_way()):
                 break
             before = treasury.own(self.payout)

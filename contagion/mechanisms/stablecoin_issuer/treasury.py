@@ -92,6 +92,10 @@ class Treasury:
         outside = self.own(stake.coin) if stake is first and stake.account else 0
         return max(self.here(stake), 0) + outside
 
+    def sellable(self, stake: Stake) -> bool:
+        """Return whether there is a lot of a stake's coin."""
+        return self.whole(stake) >= getattr(stake.market, "lot", 1)
+
     def contracts(self, stake: Stake, quantity: int) -> int:
         """Return how many contracts a quantity of a coin is worth, by the two reference prices."""
         sim, asset = self.sim, stake.hedge.asset
@@ -115,8 +119,13 @@ class Treasury:
         return int(hedge.rounded(gap)) if gap > 0 else -int(hedge.rounded(-gap))
 
     def cash(self) -> int:
-        """Return the payout tokens at exchanges that may be expected from them (see `withdraw`)."""
-        return sum(self._expected(account, self._cash(account)) for account in self.accounts)
+        """Return the payout tokens at exchanges that may be expected from them (see `withdraw`).
+
+        Where something is left to sell elsewhere, nothing is expected of an exchange whose transfers are halted.
+        """
+        elsewhere = any(self.sellable(stake) and not _halted(stake) for stake in self.stakes)
+        paying = [account for account in self.accounts if not (elsewhere and account.halted())]
+        return sum(self._expected(account, self._cash(account)) for account in paying)
 
     def _cash(self, account: Custodian) -> int:
         return max(account.balance(self.node, self.payout), 0)
@@ -193,9 +202,10 @@ class Treasury:
     def unwind(self, money: int, *, cause: int) -> None:
         """Sell coins worth an amount of the payout, in the stated order, and buy back as much of their shorts.
 
-        Coins from outside go first, so that those at the exchange go on being margin for what is left of the short.
+        Where transfers are halted comes last. Coins from outside go first, so that those at the exchange go on being
+        margin for what is left of the short.
         """
-        for stake in self.stakes:
+        for stake in sorted(self.stakes, key=_halted):
             if money <= 0:
                 return
             size = min(self._quantity(stake, money), whole := self.whole(stake))
@@ -282,6 +292,11 @@ class Treasury:
         self.sim.record(
             "refused-transfer", self.node, cause=cause, asset=asset, market=account.node, quantity=amount
         )  # fmt: skip
+
+
+def _halted(stake: Stake) -> bool:
+    """Return whether what a sale brings could not be had, because transfers are halted."""
+    return stake.account is not None and stake.account.halted()
 
 
 def affordable(levels: Sequence[tuple[int, int]], money: int, scale: int) -> int:
