@@ -1,6 +1,9 @@
 """How many operations a second the order book does, against a packaged one in C++.
 
-Simple operations: half limit orders (one in ten crosses), 38% cancellations of resting orders, 12% market orders.
+Simple operations, in a thin and in a deep book. Thin: half limit orders (one in ten crosses), 38% cancellations of
+resting orders, 12% market orders, so many that five orders rest and nearly every one opens or closes a level. Deep:
+fewer and smaller ones, as markets see them (limit orders half, one in twenty crosses, market orders 5%, cancellations
+the rest), and 850 orders rest at ninety prices. Only what changes a book counts as an operation.
 Ladders: a maker replaces 40 levels on both sides, then somebody takes about three; counted per level placed. The
 peer cancels and places every level by itself. Then our ladder verbs alone, per level. The peer is limit-order-book
 from PyPI, which knows no owners and does not say what traded; from release 3 on (Python 3.13) its calls are
@@ -36,6 +39,18 @@ Operation = tuple[int, int, int, int, int]
 """Kind, id, side, quantity and price. The id is also the owner, so that nobody meets his own orders."""
 
 
+class Mix(NamedTuple):
+    """Shares of market orders and of limit orders that cross, the size of the former, and orders that rest."""
+
+    market: float
+    crossing: float
+    size: int
+    resting: int
+
+
+THIN, DEEP = Mix(0.12, 0.1, 2, 0), Mix(0.05, 0.05, 1, 1_000)
+
+
 class Round(NamedTuple):
     """A maker's new ladders and a market order; `orders` is what the ladders are to the peer."""
 
@@ -48,24 +63,25 @@ class Round(NamedTuple):
     orders: list[Operation]
 
 
-def simple_stream(count: int) -> list[Operation]:
-    """Return random operations; orders carry the ids that our book will give them."""
+def simple_stream(count: int, mix: Mix) -> tuple[list[Operation], list[Operation]]:
+    """Return what rests to begin with and random operations; orders carry the ids that our book will give them."""
     rng, book, stream = random.Random(1), Book(), []
     resting: list[int] = []
-    for at in range(count):
+    for at in range(mix.resting + count):
+        opening = at < mix.resting
         kind, side, quantity = rng.random(), rng.choice((BUY, SELL)), rng.randint(1, 100)
-        if kind < 0.12:
-            stream.append((MARKET, UNUSED + at, side, quantity * 2, 0))
-            book.take(TAKER, side, quantity * 2)
-        elif kind < 0.5 and (order_id := cancelled(rng, book, resting)):
+        if kind < mix.market and not opening:
+            stream.append((MARKET, UNUSED + at, side, quantity * mix.size, 0))
+            book.take(TAKER, side, quantity * mix.size)
+        elif kind < 0.5 and len(resting) >= mix.resting and (order_id := cancelled(rng, book, resting)):
             stream.append((CANCEL, order_id, 0, 0, 0))
         else:
             behind = int(rng.expovariate(0.1)) + 1
-            price = MIDDLE - side * (behind if rng.random() < 0.9 else -behind)
+            price = MIDDLE - side * (behind if opening or rng.random() < 1.0 - mix.crossing else -behind)
             order_id, _ = book.limit(at, side, price, quantity)
             stream.append((LIMIT, order_id or UNUSED + at, side, quantity, price))
             resting += [order_id] if order_id else []
-    return stream
+    return stream[: mix.resting], stream[mix.resting :]
 
 
 def cancelled(rng: random.Random, book: Book, resting: list[int]) -> int:
@@ -215,23 +231,44 @@ def compare(measures: list[Measure], repetitions: int) -> None:
         print(f"  ours / peer: {median(ratios):.2f}, of pairs {min(ratios):.2f} to {max(ratios):.2f}")
 
 
+def peer_name() -> str:
+    return f"limit-order-book {version('limit-order-book')}"
+
+
+def compare_simple(name: str, opening: list[Operation], stream: list[Operation], repetitions: int) -> None:
+    """Print the simple operations of one stream; what rests to begin with is placed before the clock starts."""
+
+    def ours() -> Book:
+        book = Book()
+        ours_simple(book, opening)
+        return book
+
+    def peer() -> Any:
+        book = LimitOrderBook()
+        peer_simple(book, opening)
+        return book
+
+    measures: list[Measure] = [(f"simple operations, {name}: ours", ours, ours_simple, stream, len(stream))]
+    if LimitOrderBook is not None:
+        check_same(ours_simple, peer_simple, opening + stream)
+        measures.append((f"  {peer_name()}", peer, peer_simple, stream, len(stream)))
+    compare(measures, repetitions)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds")
     count, repetitions = (16_000, 5) if parser.parse_args().quick else (64_000, 15)
-    stream, rounds, turns = simple_stream(count), ladder_rounds(count // 64), range(count // 8)
-    simple: list[Measure] = [("simple operations: ours", Book, ours_simple, stream, count)]
+    rounds, turns = ladder_rounds(count // 64), range(count // 8)
+    for name, mix in (("thin", THIN), ("deep", DEEP)):
+        compare_simple(name, *simple_stream(count, mix), repetitions)
     levels = 2 * LEVELS * len(rounds)
     laddered: list[Measure] = [("40-level ladders and trades: ours, a level", Book, ours_round, rounds, levels)]
     if LimitOrderBook is None:
         print("the peer is left out: pip install limit-order-book")
     else:
-        name = f"limit-order-book {version('limit-order-book')}"
-        check_same(ours_simple, peer_simple, stream)
         check_same(ours_round, peer_round, rounds)
-        simple.append((f"simple operations: {name}", LimitOrderBook, peer_simple, stream, count))
-        laddered.append((f"as orders: {name}, a level", LimitOrderBook, peer_round, rounds, levels))
-    compare(simple, repetitions)
+        laddered.append((f"as orders: {peer_name()}, a level", LimitOrderBook, peer_round, rounds, levels))
     compare(laddered, repetitions)
     for operate in (place, shift, withdraw):
         name = f"{operate.__name__}{' and place' * (operate is withdraw)} 40 levels, a level"

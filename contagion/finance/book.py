@@ -117,11 +117,15 @@ class Book:
             quantity = walk.unfilled
             if not quantity:
                 return 0, walk
-            walk = walk._replace(unfilled=0)
+            walk = _new(Walk, (*walk[:4], 0, walk.cancelled))  # `_replace` takes twice the time
         self._sequence = sequence = self._sequence + 1
-        level = self._levels.get(rank) or self._open(rank)
-        level[sequence] = quantity, owner, rank
-        self._orders[sequence] = level
+        level = self._levels.get(rank)
+        if level is None:
+            insort(self._ranks[side], rank)
+            self._levels[rank] = self._orders[sequence] = {sequence: (quantity, owner, rank)}
+        else:
+            level[sequence] = quantity, owner, rank
+            self._orders[sequence] = level
         return sequence, walk
 
     def take(self, owner: int, side: int, quantity: int, limit: int | None = None) -> Walk:
@@ -148,12 +152,14 @@ class Book:
 
     def cancel(self, order_id: int) -> int:
         """Cancel a plain order; return the quantity, 0 when it is gone."""
-        level = self._orders.pop(order_id, None)
-        if level is None:
+        try:
+            level = self._orders.pop(order_id)
+        except KeyError:
             return 0
         quantity, _, rank = level.pop(order_id)
         if not level:
-            self._close(rank)
+            ranks = self._ranks[BUY if rank > 0 else SELL]
+            del self._levels[rank], ranks[bisect_left(ranks, rank)]
         return quantity
 
     def cancel_all(self, owner: int) -> Cancelled:
@@ -257,26 +263,26 @@ class Book:
         ranks, levels, orders = self._ranks[-side], self._levels, self._orders
         left, notional, last, cancelled = quantity, 0, 0, 0
         fills: list[Fill] = []
-        while left and ranks and ranks[-1] >= bound:
-            rank = ranks[-1]
+        while left and ranks and (rank := ranks[-1]) >= bound:
             level = levels[rank]
             sequence = next(iter(level))
             resting, maker, _ = level[sequence]
             if maker == owner:
                 cancelled += resting
             else:
-                traded = resting if resting < left else left
-                left -= traded
                 last = -side * rank
-                notional += last * traded
-                fills.append(_new(Fill, (maker, last, traded)))
-                if traded < resting:
-                    level[sequence] = resting - traded, maker, rank
+                if resting > left:
+                    level[sequence] = resting - left, maker, rank
+                    fills.append(_new(Fill, (maker, last, left)))
+                    notional += last * left
+                    left = 0
                     break
+                left -= resting
+                notional += last * resting
+                fills.append(_new(Fill, (maker, last, resting)))
             del level[sequence]
             if not level:
-                del levels[rank]
-                ranks.pop()
+                del levels[rank], ranks[-1]
             if orders.pop(sequence, None) is None:
                 self._advance(sequence)
         return _new(Walk, (tuple(fills), quantity - left, notional, last, left, cancelled))
@@ -312,22 +318,13 @@ class Book:
     def _quantity(self, rank: int) -> int:
         return sum([quantity for quantity, _, _ in self._levels[rank].values()])
 
-    def _open(self, rank: int) -> Level:
-        """Return a new level."""
-        insort(self._ranks[BUY if rank > 0 else SELL], rank)
-        level = self._levels[rank] = {}
-        return level
-
-    def _close(self, rank: int) -> None:
-        """Remove a level that nothing is left of."""
-        del self._levels[rank]
-        ranks = self._ranks[BUY if rank > 0 else SELL]
-        del ranks[bisect_left(ranks, rank)]
-
     def _show(self, sequence: int, ladder: Ladder) -> None:
         """Let the head of a ladder stand at its price, by age."""
         rank = ladder.side * ladder.prices[ladder.head]
-        level = self._levels.get(rank) or self._open(rank)
+        level = self._levels.get(rank)
+        if level is None:
+            insort(self._ranks[ladder.side], rank)
+            level = self._levels[rank] = {}
         younger = next(reversed(level), 0) > sequence
         level[sequence] = ladder.quantities[ladder.head], ladder.owner, rank
         if younger:
@@ -362,11 +359,11 @@ class Book:
         sequence = self._sequence_of.pop((owner, side), None)
         if sequence is not None:
             ladder = self._ladders.pop(sequence)
-            rank = side * ladder.prices[ladder.head]
+            rank, ranks = side * ladder.prices[ladder.head], self._ranks[side]
             level = self._levels[rank]
             del level[sequence]
             if not level:
-                self._close(rank)
+                del self._levels[rank], ranks[bisect_left(ranks, rank)]
 
     def _bound(self, side: int, quantity: int, limit: int | None) -> float:
         """Return the least rank of the other side that a taking order may trade with."""
