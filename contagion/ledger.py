@@ -233,6 +233,8 @@ class Ledger:
                 break
         else:
             for column, (holder, asset, _, member) in named:
+                if self.assets[asset].may_owe(holder):
+                    continue
                 if (least := _least(column.read(member))) < 0 and fault is None:
                     fault = self._fault(holder, asset, least)
         if fault is not None:
