@@ -78,11 +78,13 @@ def build(
     allow_code: bool = False,
     row_budget: int = ROW_BUDGET,
     transform: Any = None,
+    drawn: dict[int, Any] | None = None,
 ) -> Simulation:
     """Return a simulation at rest at time 0, its opening balances posted.
 
     BadInput when the graph has problems. twin : see `Simulation`; row_budget : rows of a table that may stay in
-    memory while it runs, the rest being in a temporary directory; transform : a function of the Network.
+    memory while it runs, the rest being in a temporary directory; transform : a function of the Network; drawn : what
+    builds of one graph and seed share, so that large crowds are drawn once (empty for the first).
     """
     if findings := check_graph(graph, allow_code=allow_code):
         raise BadInput(Problem("graph", 0, 0, dotted(path), what) for path, what in findings)
@@ -93,7 +95,7 @@ def build(
     sim = Simulation(
         network, Ledger(list(network.names), _assets(network)), seed=facts.get("seed", 0) if seed is None else seed,
         twin=twin, shuffle_ties=shuffle_ties, row_budget=row_budget,
-        currency_decimals=facts.get("currency_decimals", 6),
+        currency_decimals=facts.get("currency_decimals", 6), drawn=drawn,
     )  # fmt: skip
     spool = Path(tempfile.gettempdir()) / f"contagion-{uuid.uuid4().hex}"
     weakref.finalize(sim, shutil.rmtree, spool, ignore_errors=True)

@@ -39,7 +39,8 @@ class Recipe:
         overrides = dict(parse_override(text) for text in self.overrides)
         if self.seed is not None:
             overrides["seed"] = self.seed
-        model = load(scenario, overrides, reduced=self.reduced, allow_code=allow_code)
+        keep = self.shock and not self.knock_outs and not self.shuffle_ties
+        model = load(scenario, overrides, reduced=self.reduced, allow_code=allow_code, keep=keep)
         if self.knock_outs and (problems := unfit(model.graph(), self.knock_outs, model.source.file, allow_code)):
             raise BadInput(problems)
         return model
@@ -50,7 +51,7 @@ class Recipe:
         """Return the run of a scenario that `load` returned."""
         return study.run(
             model, until_us=self.until_us, knock_outs=self.knock_outs, shock=self.shock, twins=self.twins,
-            shuffle_ties=self.shuffle_ties, allow_code=allow_code, progress=progress,
+            shuffle_ties=self.shuffle_ties, allow_code=allow_code, progress=progress, opened=model.opened(),
         )  # fmt: skip
 
 

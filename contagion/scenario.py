@@ -18,6 +18,7 @@ from contagion import graph as schema
 from contagion.assembly import build, check_graph
 from contagion.errors import BadInput, Misfit, Problem, closest
 from contagion.params import Duration, Params, explain, plain
+from contagion.simulation import Simulation
 from contagion.source import Source, parse_source, read_source
 
 
@@ -66,6 +67,7 @@ class Scenario:
     params: ScenarioParams
     source: Source
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    _opened: list[Simulation] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -75,6 +77,10 @@ class Scenario:
     def graph(self) -> nx.MultiDiGraph:
         """Return a new exposure graph: edit it with NetworkX and run it."""
         return _graph_of(self.params)
+
+    def opened(self) -> Simulation | None:
+        """Return the simulation at rest that `load` was asked to keep, to the first who asks for it."""
+        return self._opened.pop() if self._opened else None
 
     def resolved(self) -> dict[str, Any]:
         """Return the content after defaults and overrides, as JSON knows it."""
@@ -89,11 +95,17 @@ def shipped() -> dict[str, Path]:
 
 
 def load(
-    path: str | Path, overrides: Mapping[str, Any] | None = None, *, reduced: bool = False, allow_code: bool = False
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    reduced: bool = False,
+    allow_code: bool = False,
+    keep: bool = False,
 ) -> Scenario:
     """Return the scenario of a file, or of a shipped scenario's name, with overrides applied.
 
-    BadInput names every problem with its line. `reduced` applies the file's own table of that name first.
+    BadInput names every problem with its line. `reduced` applies the file's own table of that name first. Whether
+    everybody can open is found out by opening; `keep` leaves that simulation to the scenario's first run.
     """
     known = shipped()
     if not Path(path).exists() and str(path) in known:
@@ -101,7 +113,7 @@ def load(
     elif not Path(path).exists() and "/" not in str(path) and not str(path).endswith(".toml"):
         what = f"no file and no shipped scenario{closest(str(path), known)} (shipped: {', '.join(known)})"
         raise BadInput([Problem(str(path), 0, 0, "", what)])
-    return _validated(read_source(path), dict(overrides or {}), reduced, allow_code)
+    return _validated(read_source(path), dict(overrides or {}), reduced, allow_code, keep)
 
 
 def loads(text: str, overrides: Mapping[str, Any] | None = None, *, allow_code: bool = False) -> Scenario:
@@ -124,7 +136,9 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), raw
 
 
-def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool) -> Scenario:
+def _validated(
+    source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False
+) -> Scenario:
     data, problems = copy.deepcopy(source.data), []
     if reduced and isinstance(data.get("reduced"), dict):
         overrides = {**data["reduced"], **overrides}
@@ -143,13 +157,13 @@ def _validated(source: Source, overrides: dict[str, Any], reduced: bool, allow_c
     if problems:
         raise BadInput(sorted(problems))
     try:
-        build(graph, allow_code=allow_code)
+        opened = build(graph, allow_code=allow_code, drawn={} if keep else None)
     except BadInput as error:
         misfit = error.__cause__
         if isinstance(misfit, Misfit):
             raise BadInput([source.problem(_in_file(params, misfit.path), misfit.what)]) from None
         raise
-    return Scenario(params, source, overrides)
+    return Scenario(params, source, overrides, [opened] if keep else [])
 
 
 def _checked(data: dict[str, Any]) -> tuple[ScenarioParams | None, list[schema.Finding]]:

@@ -34,7 +34,8 @@ class Simulation:
     """A network that runs.
 
     twin : 'base', 'control' (no shock), 'frozen' (nothing that reacts) or 'rounds' (mechanisms lose their own
-    delays); observer : called with the id of every transaction, for checks.
+    delays); drawn : crowds that an earlier simulation of the same graph and seed has drawn, by node, to which this
+    one adds its own; observer : called with the id of every transaction, for checks.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Simulation:
         shuffle_ties: bool = False,
         row_budget: int | None = None,
         currency_decimals: int = 6,
+        drawn: dict[int, Integers] | None = None,
     ) -> None:
-        self.network, self.ledger, self.seed, self.twin = network, ledger, seed, twin
+        self.network, self.ledger, self.seed, self.twin, self.drawn = network, ledger, seed, twin, drawn
         self.currency_decimals = currency_decimals
         self.env = Clock()
         self.end_us = 0

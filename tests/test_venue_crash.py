@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contagion.assembly import build
 from contagion.metrics.losses import shortfalls
 from contagion.runs import Run
 from contagion.scenario import load
@@ -49,6 +50,20 @@ def swept(result: Run) -> list[str]:
     """Return the altcoins whose spot price has been at the lowest stub quotes."""
     prices = {coin: feed(result, f"{coin}-spot")["price"] for coin in ALTCOINS}
     return [coin for coin, price in prices.items() if price.min() <= 1.01 * STUB * price[0]]
+
+
+def test_crowds_that_are_drawn_once_for_a_run_and_its_twins_are_those_of_each_alone() -> None:
+    model = load("venue-crash", reduced=True, keep=True)
+    opened, end_us = model.opened(), 200 * SECOND
+    assert opened is not None and model.opened() is None
+    result = run(model, until_us=end_us, opened=opened)
+    alone = {}
+    for twin in ("base", "frozen"):
+        sim = build(model.graph(), twin=twin)
+        sim.run(end_us)
+        alone[twin] = sim.log.digest()
+    assert result.facts["failures"]
+    assert alone == {"base": result.manifest["digest"], "frozen": result.summary.twins.frozen.digest}
 
 
 def test_nothing_fails_without_the_shock() -> None:

@@ -47,11 +47,11 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
         options["seed"], options["overrides"], options["reduced"], options["knock_outs"], not options["no_shock"],
         not options["no_twins"], options["shuffle_ties"], options["until_us"],
     )  # fmt: skip
+    began = time.perf_counter()
     model = recipe.load(scenario, options["allow_code"])
     directory = shell.place(output, model.name)
     typed = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
     manifest = typed | provenance(recipe, model)
-    began = time.perf_counter()
     try:
         with recorded(directory, manifest):
             with shell.progress(options["quiet"]) as progress:
@@ -105,7 +105,7 @@ def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: 
 
 
 def _add_times(result: "Run", wall_s: float) -> None:
-    """Add how long it took; the rate is that of the run itself, twins apart."""
+    """Add how long it took; the rate is that of the run itself, opening and twins apart."""
     own_s = result.manifest["wall_s"]
     result.manifest["wall_s"] = result.facts["wall_s"] = round(wall_s, 6)
     result.facts["events_per_s"] = round(result.facts["events"] / own_s, 1) if own_s else None

@@ -15,12 +15,14 @@ import networkx as nx
 
 from contagion.assembly import ROW_BUDGET, build, collect
 from contagion.graph import MARKETS, knock_out
+from contagion.ledger import Ledger
 from contagion.metrics import cascade
 from contagion.metrics.bilateral import bilateral
 from contagion.metrics.summary import loss_at, summarise
 from contagion.network import Network
 from contagion.runs import Run
 from contagion.scenario import Scenario
+from contagion.simulation import Simulation
 from contagion.units import SECOND
 
 Progress = Callable[[str, int, int], None]
@@ -40,11 +42,12 @@ def run(
     allow_code: bool = False,
     row_budget: int = ROW_BUDGET,
     progress: Progress | None = None,
+    opened: Simulation | None = None,
 ) -> Run:
     """Run a scenario or any exposure graph that follows the schema, and return what is left of it.
 
     until_us : where to stop, default the scenario's horizon; shock=False makes the control run itself, which has
-    no twins.
+    no twins; opened : what `build` has made of the same model with the same options, so that it is not built again.
     BadInput for a graph with problems, KeyError for an unknown knock-out.
 
     >>> import networkx as nx
@@ -58,8 +61,13 @@ def run(
     for name in knock_outs:
         knock_out(graph, name)
     end_us = graph.graph.get("horizon_us", 3_600_000_000) if until_us is None else until_us
-    options = {"seed": seed, "shuffle_ties": shuffle_ties, "allow_code": allow_code, "row_budget": row_budget}
-    base = _run(graph, end_us, "base" if shock else "control", options, progress)
+    drawn = opened.drawn if opened else {} if twins and shock else None
+    options = {
+        "seed": seed, "shuffle_ties": shuffle_ties, "allow_code": allow_code, "row_budget": row_budget, "drawn": drawn,
+    }  # fmt: skip
+    base, ledger = _run(graph, end_us, "base" if shock else "control", options, progress, opened)
+    base.facts["ledger"] = {"max_imbalance": ledger.max_imbalance()}
+    del ledger, opened  # what a twin needs fits better without
     facts = {"scenario": graph.graph.get("name", ""), "seed": base.manifest["seed"]}
     base.facts |= facts | {"digest": base.manifest["digest"]} | summarise(base)
     tables = base.tables
@@ -67,7 +75,7 @@ def run(
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
     if twins and shock:
-        others = {name: _run(graph, end_us, name, options, progress) for name in _twins(graph)}
+        others = {name: _run(graph, end_us, name, options, progress)[0] for name in _twins(graph)}
         _add_twins(base, others)
     return base
 
@@ -85,9 +93,16 @@ def _twins(graph: nx.MultiDiGraph) -> list[str]:
     return ["control", "frozen"] + ["rounds"] * bool(graph.graph.get("monotone"))
 
 
-def _run(graph: nx.MultiDiGraph, end_us: int, twin: str, options: dict[str, Any], progress: Progress | None) -> Run:
+def _run(
+    graph: nx.MultiDiGraph,
+    end_us: int,
+    twin: str,
+    options: dict[str, Any],
+    progress: Progress | None,
+    opened: Simulation | None = None,
+) -> tuple[Run, Ledger]:
+    sim = opened or build(graph, twin=twin, transform=synchronous if twin == "rounds" else None, **options)
     began = time.perf_counter()
-    sim = build(graph, twin=twin, transform=synchronous if twin == "rounds" else None, **options)
     steps = max(min(_STEPS, end_us), 1)  # the same with and without progress: a stop takes a place among ties
     for step in range(1, steps + 1):
         sim.run(end_us * step // steps)
@@ -96,8 +111,7 @@ def _run(graph: nx.MultiDiGraph, end_us: int, twin: str, options: dict[str, Any]
     result = collect(sim, graph)
     seconds = time.perf_counter() - began
     result.manifest |= {"twin": twin, "end_us": end_us, "wall_s": seconds}
-    result.facts["ledger"] = {"max_imbalance": sim.ledger.max_imbalance()}
-    return result
+    return result, sim.ledger
 
 
 def _add_twins(base: Run, twins: dict[str, Run]) -> None:

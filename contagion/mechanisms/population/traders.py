@@ -58,16 +58,22 @@ class Traders:
         self.sim, self.node, self.count, self.terms = sim, node, count, terms
 
     def open(self) -> None:
-        """Draw the accounts and open them."""
+        """Draw the accounts, or take over what was drawn for a simulation of the same graph and seed; open them."""
         sim, name = self.sim, self.sim.network.names[self.node]
         self._exchange: Any = crowd_exchange(sim, self.node)
         if self.terms.distance_median <= self.terms.distance_floor:
             raise Misfit((*self._path, "distance_median"), "must lie above 'distance_floor'")
         self._rng = sim.rng(name)
-        self._exchange.open_crowd(self.node, self._draw())
+        if sim.drawn is None:
+            rows = self._draw()
+        else:
+            if self.node not in sim.drawn:
+                sim.drawn[self.node] = self._draw()
+            rows = sim.drawn[self.node].copy()  # the run changes them
+        self._exchange.open_crowd(self.node, AccountBook(rows, self._exchange.rules()))
 
-    def _draw(self) -> AccountBook:
-        """Return the accounts, nearest to liquidation first."""
+    def _draw(self) -> Integers:
+        """Return the rows of the accounts, nearest to liquidation first."""
         rng, terms, count = self._rng, self.terms, self.count
         books = [self._book(name) for name in sorted(terms.open_interest)]
         interest = [self.sim.units(book.asset, terms.open_interest[name])
@@ -86,7 +92,7 @@ class Traders:
         self._add_coins(rng, slots, quantities, equity, account, contract, quantity)
         cash = self._cash(slots, quantities, costs, distance)
         rows, rules = rows_of(slots, quantities, costs, cash), self._exchange.rules()
-        return AccountBook(rows[by_radius(rows, rules, self._exchange.prices())], rules)
+        return rows[by_radius(rows, rules, self._exchange.prices())]
 
     @property
     def _path(self) -> tuple[str, ...]:
