@@ -270,20 +270,21 @@ class MarketMaker:
             quoting.target_depth(depth, use, SELL, stress, sensitivity),
         )
 
-    def _left(self, quoted: Quoted) -> tuple[int, ...]:
+    def _left(self, quoted: Quoted) -> tuple[int, int]:
         """Return what is left of the last ladder, (bids, offers), with what of it no tick or lot had room for."""
-        resting = quoted.market.resting(self.node)
-        return tuple(had + unplaced for had, unplaced in zip(resting, quoted.unplaced, strict=True))
+        (bids, asks), (more_bids, more_asks) = quoted.market.resting(self.node), quoted.unplaced
+        return bids + more_bids, asks + more_asks
 
-    def _budgets(self, quoted: Quoted) -> tuple[int, int]:
+    def _budgets(self, quoted: Quoted, left: tuple[int, int]) -> tuple[int, int]:
         """Return what may rest now on each side: what is left of the last ladder and what came back since."""
-        elapsed, recovery = self.sim.env.now - quoted.placed_us, quoted.terms.recovery
-        left = self._left(quoted)
-        bid, ask = (
-            target if not quoted.centre and self.sim.env.now == 0 else quoting.refilled(had, target, elapsed, recovery)
-            for had, target in zip(left, self._targets(quoted), strict=True)
+        now, recovery, targets = self.sim.env.now, quoted.terms.recovery, self._targets(quoted)
+        if not quoted.centre and now == 0:
+            return targets
+        elapsed = now - quoted.placed_us
+        return (
+            quoting.refilled(left[0], targets[0], elapsed, recovery),
+            quoting.refilled(left[1], targets[1], elapsed, recovery),
         )
-        return bid, ask
 
     def _worth_quoting(self, quoted: Quoted) -> bool:
         """Return whether the centre or the depth have moved by their thresholds."""
@@ -292,9 +293,9 @@ class MarketMaker:
         centre = self._centre(quoted)
         if abs(centre - quoted.centre) * PPM > quoted.centre * self._move or self._touch_gone(quoted):
             return True
-        return any(
-            abs(new - had) > quoted.least for new, had in zip(self._budgets(quoted), self._left(quoted), strict=True)
-        )
+        bids, asks = left = self._left(quoted)
+        bid, ask = self._budgets(quoted, left)
+        return abs(bid - bids) > quoted.least or abs(ask - asks) > quoted.least
 
     def _touch_gone(self, quoted: Quoted) -> bool:
         """Return whether a side's best price has receded by more than a spread since the ladders were placed."""
@@ -306,7 +307,7 @@ class MarketMaker:
         return False
 
     def _requote(self, quoted: Quoted, cause: int) -> None:
-        market, centre, budgets = quoted.market, self._centre(quoted), self._budgets(quoted)
+        market, centre, budgets = quoted.market, self._centre(quoted), self._budgets(quoted, self._left(quoted))
         ladders = {
             side: quoting.ladder(centre, side, quoted.distances, quoted.parts, depth, market.tick, market.lot)
             for side, depth in zip((BUY, SELL), budgets, strict=True)
@@ -316,7 +317,7 @@ class MarketMaker:
         market.quote_ladders(self.node, ladders, cause=cause, news=news)
         quoted.touch = (market.best(BUY), market.best(SELL))
         placed = market.resting(self.node)
-        quoted.unplaced = tuple(budget - rests for budget, rests in zip(budgets, placed, strict=True))
+        quoted.unplaced = (budgets[0] - placed[0], budgets[1] - placed[1])
 
     def _next_refill(self) -> float | None:
         """Return the microseconds until the next ladder is worth refilling or the cooldown ends, if ever."""

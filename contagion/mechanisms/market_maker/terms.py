@@ -88,6 +88,6 @@ class Quoted:
     touch: tuple[int | None, int | None] = (None, None)
     placed_us: int = 0
     least: int = 0
-    unplaced: tuple[int, ...] = (0, 0)
+    unplaced: tuple[int, int] = (0, 0)
     capacity: float = 1.0
     skew: float = 0.0

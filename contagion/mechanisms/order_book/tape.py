@@ -63,7 +63,7 @@ class Tapes:
         self._resting.pop(maker, None)
         for tape in self._tapes():
             for side in ladders:
-                tape.book.withdraw(maker, side)
+                tape.book.place(maker, side, (), ())  # so that neither new ladder finds the other old one in its way
             for side, (prices, quantities) in ladders.items():
                 tape.book.place(maker, side, prices, quantities)
         self._away.pop(maker, None)
