@@ -136,7 +136,10 @@ class Amm:
         return Trade(event, received)
 
     def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
-        """Return how much to sell (no fee) so that the price of `sold` falls to `ratio_ppm` of today's."""
+        """Return how much to sell (no fee) so that the price of `sold` falls to `ratio_ppm` of today's.
+
+        0 where the contract cannot compute today's.
+        """
         reserves, other = self.sim.ledger.balances[self.node], self._assets[-1]
         if sold == other:
             other = self._assets[0]
@@ -144,7 +147,10 @@ class Amm:
             return amm.sale_to_price(reserves[sold], reserves[other], ratio_ppm)
         i, j = self._index[sold], self._index[other]
         balances = self._normal()
-        goal = self._spot(i, j, balances) * ratio_ppm // PPM
+        try:
+            goal = self._spot(i, j, balances) * ratio_ppm // PPM
+        except ArithmeticError:
+            return 0
         size = size_to_reach(lambda sold: self._spot_after(i, j, sold), goal, balances[i] // 1_000)
         return -(-size // self._multipliers[i])
 
