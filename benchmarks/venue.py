@@ -258,10 +258,12 @@ class Recording:
             for calls, inbox, delay, event in steps:
                 for call in calls:
                     call()
-                if inbox is None:
-                    yield kept[event] if delay is None else env.timeout(delay)
-                else:
+                if inbox is not None:
                     yield inbox.wait() if delay is None else inbox.wait() | env.timeout(delay)
+                elif delay is not None:
+                    yield env.timeout(delay)
+                elif event is not None:  # else the process has ended
+                    yield kept[event]
 
         for call in bound(self.opening):
             call()
