@@ -322,10 +322,9 @@ def test_what_a_pool_sells_below_par_is_redeemed_at_once_without_any_inventory()
 def test_where_the_book_is_dearer_tokens_are_minted_and_the_payout_is_bought_back() -> None:
     """The pool is too dear to buy in, so that the window is where a dollar costs one."""
     issuer = {"fee": 0, "mint_fee": 0, "mint_capacity": 10_000_000, "delay": "1min"}
-    reserves = {"usde": 20_000_000, "usdc": 140_000_000, "usdt": 140_000_000}
-    own = {"balances": {"usde": 1_000_000, "usdc": 2_000_000, "usdt": 5_000_000}}
-    pool: Table = {"balances": reserves, "amplification": 20}
-    sim = resting({1.02: 3_000_000}, {1.5: 10}, (1, 90), own=own, issuer=issuer, pool=pool)
+    reserves = {"usde": 95_000_000, "usdc": 110_000_000, "usdt": 110_000_000}
+    own = {"balances": {"usde": 1_000_000, "usdc": 2_000_000, "usdt": 5_000_000}, "minimum_edge": "0.01"}
+    sim = resting({1.02: 3_000_000}, {1.5: 10}, (1, 90), own=own, issuer=issuer, pool={"balances": reserves})
     settle(sim, 60)
     minted, sales = rows(sim, "mint"), arbitrage(sim, "book")
     assert minted and [row.cause for row in sales] == [row.id for row in minted]

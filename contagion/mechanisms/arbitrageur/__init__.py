@@ -26,17 +26,24 @@ from typing import Any, ClassVar
 
 from contagion.errors import Misfit
 from contagion.ledger import Refused
-from contagion.mechanisms.arbitrageur.transfers import Transfers
-from contagion.mechanisms.arbitrageur.venues import CHAIN, BookVenue, Order, PoolVenue, Swap, Venue, WindowVenue, plan
+from contagion.mechanisms.arbitrageur.transfers import NEWS, Transfers
+from contagion.mechanisms.arbitrageur.venues import (
+    CHAIN,
+    CRUMBS,
+    BookVenue,
+    Order,
+    PoolVenue,
+    Swap,
+    Venue,
+    WindowVenue,
+    plan,
+)
 from contagion.params import AssetName, Duration, NodeName, Positive, Share
 from contagion.params import Params as Parameters
-from contagion.ports import ISSUERS, Feed, Link, Mechanism, Process, Tick
+from contagion.ports import ISSUERS, Feed, Link, Mechanism, Message, Process, Tick
 from contagion.simulation import Simulation
 from contagion.units import PPM, to_ppm
 from contagion.venues import ARBITRAGED, BUY, EXCHANGES, SELL, open_accounts
-
-_PROBE = 1_000
-"""What a pool is asked for first is so much less than the size of a trade."""
 
 Quote = tuple[int, int, Venue]
 """A price, a number that breaks ties, and whose price it is."""
@@ -124,7 +131,7 @@ class Arbitrageur:
         added = False
         for name in sorted(self.params.size):
             asset = sim.assets[name]
-            books = [venue.cash for venue in self._venues[asset] if isinstance(venue, BookVenue)]
+            books = [venue.cash for venue in self._venues.get(asset, ()) if isinstance(venue, BookVenue)]
             known = [cash for cash in books if cash in pool.assets()]
             cash = sim.assets[stated] if stated is not None else [*known, pool.assets()[-1]][0]
             if asset in pool.assets() and asset != cash:
@@ -147,7 +154,7 @@ class Arbitrageur:
 
     def _main_cash(self, asset: int, otherwise: int) -> int:
         """Return what the first book (or else pool) of an asset takes."""
-        return [*(venue.cash for venue in self._venues[asset] if not venue.perpetual), otherwise][0]
+        return [*(venue.cash for venue in self._venues.get(asset, ()) if not venue.perpetual), otherwise][0]
 
     def _pool_of(self, *assets: int) -> Any:
         """Return the first of the arbitrageur's pools that has all of some assets, None without one."""
@@ -218,7 +225,7 @@ class Arbitrageur:
 
     def _trade(self, asset: int, cause: int) -> None:
         """Buy at the lowest offer and sell at the highest bid of those that have room, as far as that pays."""
-        probe = max(self._sizes[asset] // _PROBE, *(venue.lot for venue in self._venues[asset]))
+        probe = max(self._sizes[asset] // CRUMBS, *(venue.lot for venue in self._venues[asset]))
         offers, bids = self._quotes(asset, BUY, probe), self._quotes(asset, SELL, probe)
         if not self._crossed(offers, bids):
             return
@@ -248,11 +255,16 @@ class Arbitrageur:
         ]
 
     def _execute(self, asset: int, cheap: Venue, dear: Venue, order: Order, cause: int) -> None:
-        """Buy, then sell what was bought; a leg that is refused is logged, and the other one stands."""
+        """Buy, then sell what was bought; a leg that is refused is logged, and the other one stands.
+
+        A window has no price that would move, and so no news: after a trade there it looks again by itself.
+        """
         try:
             cause, bought = cheap.buy(self.node, order.size, order.highest, cause)
             if bought:
-                dear.sell(self.node, min(bought, order.tokens), order.lowest, cause)
+                event = dear.sell(self.node, min(bought, order.tokens), order.lowest, cause)
+                if isinstance(cheap, WindowVenue) or isinstance(dear, WindowVenue):
+                    self._inbox.send(Message(event, NEWS), 0)
         except Refused as refusal:
             self.sim.record("refused-trade", self.node, cause=cause, asset=asset)
             assert str(refusal), "a refusal says why"

@@ -22,6 +22,8 @@ from contagion.venues import BUY, SELL, Market
 
 CHAIN = -1
 """The place of what the arbitrageur holds itself."""
+CRUMBS = 1_000
+"""By how much what is looked at first is smaller than a whole trade."""
 _DIGITS = 18
 
 
@@ -56,7 +58,7 @@ class Venue(Protocol):
         """Return the price of buying or selling `probe` tokens (a book: the best), in 10^-18 of the currency."""
 
     def takes(self, side: int) -> int:
-        """Return how many tokens it sells (side +1) or buys within what it allows itself."""
+        """Return how many tokens it sells (side +1) or buys at most."""
 
     def affordable(self, cash: int) -> int:
         """Return how many tokens so much cash buys."""
@@ -113,8 +115,8 @@ class BookVenue:
         return None if best is None else best * self.market.quote_price
 
     def takes(self, side: int) -> int:
-        """Return what cannot be counted any more: nothing but its depth limits it."""
-        return SUPPLY_LIMIT
+        """Return what rests on the other side."""
+        return sum(quantity for _, quantity in self.market.levels(-side))
 
     def affordable(self, cash: int) -> int:
         """Return how many tokens cash buys at twice the best offer, since the ones behind cost more."""
@@ -142,8 +144,8 @@ class BookVenue:
         return Curve(lambda size: min(size, total), worth)
 
     def most(self, tokens: int, cash: int) -> int:
-        """Return the tokens, as far as anybody offers them."""
-        return min(tokens, sum(quantity for _, quantity in self.market.levels(SELL)))
+        """Return the tokens."""
+        return tokens
 
     def limit(self, side: int, tokens: int) -> int:
         """Return the price of the last level that so many tokens reach."""
@@ -186,7 +188,7 @@ class PoolVenue:
         return self._counter.per_token(cash, tokens) if tokens else None
 
     def takes(self, side: int) -> int:
-        """Return what cannot be counted any more: nothing but its depth limits it."""
+        """Return more than can be counted: it quotes any size."""
         return SUPPLY_LIMIT
 
     def affordable(self, cash: int) -> int:
@@ -314,7 +316,8 @@ class WindowVenue:
 def plan(cheap: Venue, dear: Venue, most: int, cash: int, edge_ppm: int) -> Order | None:
     """Return the order that pays most, of at most so many tokens bought for at most so much cash; None if none does.
 
-    edge_ppm : what the tokens bring over what they cost has to exceed this, at the margin.
+    edge_ppm : what the tokens bring over what they cost has to exceed this, at the margin. Where a thousandth of what
+    could be traded does not pay, profit being concave, all that might is a crumb, and left alone.
     """
     lot = max(cheap.lot, dear.lot)
     if isinstance(cheap, BookVenue) and isinstance(dear, BookVenue):
@@ -326,7 +329,10 @@ def plan(cheap: Venue, dear: Venue, most: int, cash: int, edge_ppm: int) -> Orde
     def profit(size: int) -> int:
         return sold.worth(bought.tokens(size)) * PPM - bought.worth(size) * edge_ppm
 
-    size = best_size(profit, cheap.most(most, cash))
+    budget = cheap.most(most, cash)
+    if profit(max(budget // CRUMBS, 1)) <= 0:
+        return None
+    size = best_size(profit, budget)
     if isinstance(cheap, BookVenue):
         size = size // lot * lot
     tokens = bought.tokens(size) // dear.lot * dear.lot
