@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contagion.assembly import build
@@ -300,6 +300,7 @@ def test_there_and_back_again_never_pays(
     quantity = int(share * held(sim, "pool", sold))
     out = sell(sim, sold, quantity, bought).received
     pool, trader = node(sim, "pool"), sim.network.ids["trader"]
+    assume(pool.quote(sim.assets[bought], out, sim.assets[sold]))  # else the contract itself would revert
     back = pool.trade(trader, sim.assets[bought], out, sim.assets[sold], cause=0, channel=1).received
     assert back <= quantity
     if fee != "0" and quantity > 10**4:
