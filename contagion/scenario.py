@@ -58,6 +58,8 @@ class ScenarioParams(Params):
     switches: dict[str, Switch] = {}
     targets: list[Target] = []
     reduced: dict[str, Any] = {}
+    extends: str = ""
+    set: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 def _validated(
     source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False
 ) -> Scenario:
-    data, problems = copy.deepcopy(source.data), []
+    data, problems = _extended(source)
     if reduced and isinstance(data.get("reduced"), dict):
         overrides = {**data["reduced"], **overrides}
     for key, value in overrides.items():
@@ -148,11 +150,13 @@ def _validated(
         except KeyError as error:
             problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
     params, found = _checked(data)
-    problems += [source.problem(path, what) for path, what in found]
+    problems += [source.problem(_stated(source, path), what) for path, what in found]
     if params is None:
         raise BadInput(sorted(problems))
     graph = _graph_of(params)
-    problems += [source.problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
+    problems += [
+        source.problem(_stated(source, path), what) for path, what in check_graph(graph, allow_code=allow_code)
+    ]
     problems += _check_switches(source, params)
     if problems:
         raise BadInput(sorted(problems))
@@ -161,9 +165,48 @@ def _validated(
     except BadInput as error:
         misfit = error.__cause__
         if isinstance(misfit, Misfit):
-            raise BadInput([source.problem(_in_file(params, misfit.path), misfit.what)]) from None
+            raise BadInput([source.problem(_stated(source, _in_file(params, misfit.path)), misfit.what)]) from None
         raise
     return Scenario(params, source, overrides, [opened] if keep else [])
+
+
+def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the content of a file and what is wrong with its variant part.
+
+    A file that `extends` a shipped scenario is that scenario with the values of the table `set`, by dotted path;
+    what else it states at the top (name, notes, shocks, targets, ...) stands in the place of the other's, and its
+    switches and its reduced values join them.
+    """
+    data, problems = copy.deepcopy(source.data), []
+    base, known = data.get("extends", ""), shipped()
+    if not base:
+        what = "'set' changes the scenario that a file 'extends', and this one extends none"
+        return data, [source.problem(("set",), what)] if "set" in data else []
+    if base not in known:
+        what = f"{base!r} is no shipped scenario{closest(str(base), known)} (shipped: {', '.join(known)})"
+        raise BadInput([source.problem(("extends",), what)])
+    below = read_source(known[base])
+    if "extends" in below.data:
+        raise BadInput([source.problem(("extends",), f"{base!r} extends another scenario itself: name that one")])
+    whole = copy.deepcopy(below.data)
+    for table in ("switches", "reduced"):
+        if isinstance(own := data.pop(table, {}), dict):
+            whole[table] = whole.get(table, {}) | own
+    changes = data.pop("set", {})
+    for key, value in changes.items() if isinstance(changes, dict) else ():
+        try:
+            _override(whole, key.split("."), value)
+        except KeyError as error:
+            problems.append(source.problem(("set", key), str(error.args[0])))
+    return whole | data, problems
+
+
+def _stated(source: Source, path: schema.Path) -> schema.Path:
+    """Return where a file states what stands at a path: there or, of a variant, in its table `set`."""
+    keys = source.data.get("set", {})
+    steps = [str(step) for step in path]
+    found = [key for key in keys if steps[: len(parts := key.split("."))] == parts] if isinstance(keys, dict) else []
+    return ("set", max(found, key=len)) if found else path
 
 
 def _checked(data: dict[str, Any]) -> tuple[ScenarioParams | None, list[schema.Finding]]:
