@@ -163,9 +163,13 @@ class Arbitrageur:
         return next((pool for pool in pools if set(assets) <= set(pool.assets())), None)
 
     def _learn_swaps(self, asset: int) -> list[tuple[Swap, Swap]]:
-        """Return how each kind of cash on chain becomes what books take, and how it is bought back."""
+        """Return how each kind of cash on chain becomes what books take, and how it is bought back.
+
+        What has a size is traded for its own sake, and is no cash.
+        """
         main = self._main_cash(asset, -1)
-        kinds = sorted({venue.cash for venue in self._venues[asset] if venue.place == CHAIN} - {main})
+        cash = {venue.cash for venue in self._venues[asset] if venue.place == CHAIN}
+        kinds = sorted(cash - {main} - {self.sim.assets[name] for name in self.params.size})
         pools = {kind: self._pool_of(kind, main) for kind in kinds}
         return [
             (Swap(self.sim, kind, main, pool), Swap(self.sim, main, kind, pool)) for kind, pool in pools.items() if pool
@@ -180,7 +184,8 @@ class Arbitrageur:
     def _check_numeraires(self) -> None:
         """Misfit for what `numeraires` says of a node that is no pool of this arbitrageur."""
         names = self.sim.network.names
-        pools = {names[venue.node] for group in self._venues.values() for venue in group if venue.place == CHAIN}
+        venues = [venue for group in self._venues.values() for venue in group if isinstance(venue, PoolVenue)]
+        pools = {names[venue.node] for venue in venues}
         if unknown := sorted(set(self.params.numeraires) - pools):
             what = f"{unknown[0]!r} is no pool that an 'arbitrage' edge leads to"
             raise Misfit(("nodes", names[self.node], "numeraires", unknown[0]), what)
