@@ -15,6 +15,7 @@ import argparse
 import gc
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from statistics import median
 from time import perf_counter, process_time
 from typing import NamedTuple
@@ -198,15 +199,36 @@ def by_scan(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:
 
 
 def by_compiled_scan(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:
-    from contagion.accounts.kernels import CompiledBackend
-
-    core = CompiledBackend(book).core()
-    core.load(np.arange(len(book), dtype=np.int32), prices, 1.0)
+    """Return a find by one compiled pass over all rows, for rules without tiers."""
+    rows, tables, found = book.rows, book.rules.tables, np.empty(len(book), np.int64)
 
     def find(prices: Floats) -> Integers:
-        return core.breaches(book.rules.padded(prices))
+        count = scan_kernel()(rows, book.rules.padded(prices), tables.right, tables.left, tables.loan, found)
+        return found[:count].copy()
 
     return find
+
+
+@cache
+def scan_kernel() -> Callable[..., int]:
+    """Return the compiled scan."""
+
+    def scan(rows: Integers, prices: Floats, right: Floats, left: Floats, loan: float, found: Integers) -> int:
+        count = 0
+        for member in range(len(rows)):
+            margin = float(rows[member, CASH]) * (loan if rows[member, CASH] < 0 else 1.0)
+            for slot in range(SLOTS):
+                margin += float(rows[member, COST + slot])
+            for slot in range(SLOTS):
+                asset = np.uint64((rows[member, 0] >> 8 * slot) & 255)
+                value = float(rows[member, QUANTITY + slot]) * prices[asset]
+                margin += min(right[asset] * value, left[asset] * value)
+            if margin < 0:
+                found[count] = member
+                count += 1
+        return count
+
+    return numba.njit(error_model="numpy")(scan)
 
 
 def by_matrix(book: AccountBook, prices: Floats) -> Callable[[Floats], Integers]:

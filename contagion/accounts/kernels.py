@@ -2,7 +2,7 @@
 
 No fast mathematics: LLVM may then neither reorder sums nor fuse a product into one. Imported only when used. Compiled
 code is kept between runs and made again when this file changes; who changes a constant that comes from `rules` or
-`core` has to touch this file too.
+`shells` has to touch this file too.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from contagion.accounts.backend import Remade
 from contagion.accounts.book import AccountBook
-from contagion.accounts.core import SLACK, Core, Depths, Members
-from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, ROUNDING, SLOTS, WIDTH, Floats, Integers
+from contagion.accounts.rules import CASH, COST, EMPTY, IDS, QUANTITY, ROUNDING, SLOTS, WIDTH, Floats, Integers
+from contagion.accounts.shells import ABSENT, FIXED, LOOSE, SIZE, SLOPE, Core, Depths, Shells
+from contagion.accounts.singles import Members
 
+HASH = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio (Knuth 1973, section 6.4)."""
 AHEAD = 32
 """Rows that are on their way through the memory at once."""
+RIGHT, LEFT, BOUND, FAR_RIGHT, FAR_LEFT = range(5)
+"""Columns of what is known of each asset, from `rules.Tables`."""
+ROOM, PRICES = -1, -2
+"""What a look answers that needs more room in the core, or has been given no prices."""
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -35,75 +43,42 @@ def _compiled(**options: Any) -> Callable[[Kernel], Kernel]:
 
 
 @_compiled()
-def _bent_value(notional: float, asset: int, slopes: Floats, intercepts: Floats) -> float:
+def _bent_value(notional: float, asset: Any, lines: Floats) -> float:
     """Return f of a value by all lines."""
     least: float = np.inf
-    for line in range(slopes.shape[1]):
-        least = min(least, slopes[asset, line] * notional + intercepts[asset, line])
+    for line in range(lines.shape[2]):
+        least = min(least, lines[0, asset, line] * notional + lines[1, asset, line])
     return least
 
 
 @_compiled()
-def _bent_margin(
-    rows: Integers, member: Any, fixed: float, prices: Floats, slopes: Floats, intercepts: Floats
-) -> float:
+def _bent_margin(rows: Integers, member: Any, fixed: float, prices: Floats, lines: Floats) -> float:
     """Return the margin of one row by all lines."""
     margin = fixed
     for slot in range(SLOTS):
-        asset = (rows[member, 0] >> 8 * slot) & EMPTY
-        margin += _bent_value(float(rows[member, QUANTITY + slot]) * prices[asset], asset, slopes, intercepts)
+        asset = np.uint64((rows[member, 0] >> 8 * slot) & EMPTY)
+        margin += _bent_value(float(rows[member, QUANTITY + slot]) * prices[asset], asset, lines)
     return margin
 
 
 @_compiled()
-def _bent_weight(
-    rows: Integers, member: Any, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
-    far_left: Floats,
-) -> float:  # fmt: skip
+def _bent_weight(rows: Integers, member: Any, prices: Floats, assets: Floats) -> float:
     """Return the sum of |steepest slope * value| of one row whose values come near a kink or lie beyond it."""
     weight = 0.0
     for slot in range(SLOTS):
-        asset = (rows[member, 0] >> 8 * slot) & EMPTY
-        notional = float(rows[member, QUANTITY + slot]) * prices[asset]
-        if 2 * abs(notional) > bound[asset]:
-            weight += (far_left[asset] if notional < 0 else far_right[asset]) * abs(notional)
+        rule = assets[(rows[member, 0] >> 8 * slot) & EMPTY]
+        notional = float(rows[member, QUANTITY + slot]) * prices[(rows[member, 0] >> 8 * slot) & EMPTY]
+        if 2 * abs(notional) > rule[BOUND]:
+            weight += (rule[FAR_LEFT] if notional < 0 else rule[FAR_RIGHT]) * abs(notional)
         else:
-            weight += abs(min(right[asset] * notional, left[asset] * notional))
+            weight += abs(min(rule[RIGHT] * notional, rule[LEFT] * notional))
     return weight
 
 
 @_compiled()
-def breaches(
-    rows: Integers, members: Members, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
-    far_left: Floats, slopes: Floats, intercepts: Floats, loan: float, found: Integers,
-) -> int:  # fmt: skip
-    """Put the members in breach into `found` and return their number."""
-    count = 0
-    for i in range(len(members)):
-        member = np.uint64(members[i])
-        cash, packed, bent = float(rows[member, CASH]), rows[member, 0], False
-        fixed = cash * (loan if cash < 0 else 1.0)
-        for slot in range(SLOTS):
-            fixed += float(rows[member, COST + slot])
-        margin = fixed
-        for slot in range(SLOTS):
-            asset = (packed >> 8 * slot) & EMPTY
-            notional = float(rows[member, QUANTITY + slot]) * prices[asset]
-            long, short = right[asset] * notional, left[asset] * notional
-            margin += long if long < short else short
-            bent |= abs(notional) > bound[asset]
-        if bent:
-            margin = _bent_margin(rows, member, fixed, prices, slopes, intercepts)
-        if margin < 0:
-            found[count] = members[i]
-            count += 1
-    return count
-
-
-@_compiled()
 def survey(
-    rows: Integers, members: Members, prices: Floats, right: Floats, left: Floats, bound: Floats, far_right: Floats,
-    far_left: Floats, slopes: Floats, intercepts: Floats, loan: float, margins: Floats, radii: Floats,
+    rows: Integers, members: Members, prices: Floats, assets: Floats, lines: Floats, loan: float, margins: Floats,
+    radii: Floats,
 ) -> int:  # fmt: skip
     """Fill in margin and survival radius of members (`rules.survey`); return nothing of interest.
 
@@ -124,18 +99,18 @@ def survey(
             size += abs(cost)
         margin = fixed
         for slot in range(SLOTS):
-            asset = (packed >> 8 * slot) & EMPTY
+            asset = np.uint64((packed >> 8 * slot) & EMPTY)
             quantity = float(rows[member, QUANTITY + slot])
             notional = quantity * prices[asset]
-            long, short = right[asset] * notional, left[asset] * notional
+            long, short = assets[asset, RIGHT] * notional, assets[asset, LEFT] * notional
             value = long if long < short else short
             margin += value
             weight += abs(value)
-            bent |= 2 * abs(notional) > bound[asset]
+            bent |= 2 * abs(notional) > assets[asset, BOUND]
             held |= quantity != 0
         if bent:
-            margin = _bent_margin(rows, member, fixed, prices, slopes, intercepts)
-            weight = _bent_weight(rows, member, prices, right, left, bound, far_right, far_left)
+            margin = _bent_margin(rows, member, fixed, prices, lines)
+            weight = _bent_weight(rows, member, prices, assets)
         radius = (margin - ROUNDING * size) / (weight if weight > 0 else 1.0) - 3 * ROUNDING
         if weight == 0:
             radius = -1.0 if margin < 0 else 1.0 if held else np.inf
@@ -144,87 +119,265 @@ def survey(
 
 
 @_compiled()
-def bucket(
-    members: Members, radius: Floats, radii: Floats, depths: Depths, depth: Depths, inner: Members, ends: Integers
-) -> None:
-    """Fill in depths, the members within the last radius in order of depth, and ends (`core.Backend`)."""
-    count = len(radii)
-    ends[:] = 0
-    for i in range(len(members)):
-        level = 0
-        for k in range(count):
-            level += radius[i] > radii[k]
-        depth[i] = depths[members[i]] = level
-        ends[level] += 1
-    start = 0
-    for level in range(count + 1):
-        start, ends[level] = start + ends[level], start
-    for i in range(len(members)):
-        if depth[i] < count:
-            inner[ends[depth[i]]] = members[i]
-            ends[depth[i]] += 1
+def _entry(table: Members, members: Members, member: int) -> Any:
+    """Return where in a hash table the place of a member is, or is to go; -1 there for none."""
+    at = (np.uint64(member) * np.uint64(HASH) >> np.uint64(32)) & np.uint64(len(table) - 1)
+    while table[at] >= 0 and members[table[at]] != member:
+        at = (at + np.uint64(1)) & np.uint64(len(table) - 1)
+    return at
 
 
 @_compiled()
-def outgrown(prices: Floats, references: Floats, radii: Floats) -> int:
-    """Return how many rows, from the first, of references are no longer within their radius of prices."""
-    for k in range(len(radii) - 1, -1, -1):
-        for asset in range(references.shape[1]):
-            now, then = prices[asset], references[k, asset]
-            if now != then and not abs(now / then - 1.0) * SLACK <= radii[k]:
+def fill(
+    rows: Integers, assets: Floats, loan: float, start: int, end: int, members: Members, ids: Integers,
+    numbers: Floats, bent: NDArray[np.bool_], highest: Floats, table: Members,
+) -> None:  # fmt: skip
+    """Read columns of a core, from `start` to `end`, from the rows of its members; note where they are in a table."""
+    for i in range(start, end):
+        member = np.uint64(members[i])
+        cash, packed, bends = float(rows[member, CASH]), rows[member, 0], False
+        fixed = cash * (loan if cash < 0 else 1.0)
+        for slot in range(SLOTS):
+            fixed += float(rows[member, COST + slot])
+        for slot in range(SLOTS):
+            asset = np.uint64((packed >> 8 * slot) & EMPTY)
+            quantity = float(rows[member, QUANTITY + slot])
+            ids[slot, i], numbers[SIZE + slot, i] = asset, quantity
+            numbers[SLOPE + slot, i] = assets[asset, LEFT if quantity < 0 else RIGHT]
+            bends |= abs(quantity * highest[asset]) > assets[asset, BOUND]
+        numbers[FIXED, i], bent[i] = fixed, bends
+        table[_entry(table, members, members[i])] = i
+
+
+@_compiled()
+def _crossed(prices: Floats, price: NDArray[np.float32], span: Integers, ends: Integers) -> int:
+    """Put into `ends`, by group, where triggers end that were not reached, and return how many were."""
+    count = 0
+    for asset in range(len(prices)):
+        for group, now in ((asset, prices[asset]), (IDS + asset, -prices[asset])):
+            start, end = span[0, group], span[1, group]
+            while end > start and price[end - 1] >= now:
+                end -= 1
+            ends[group] = end
+            count += span[1, group] - end
+    return count
+
+
+@_compiled()
+def _loosen(
+    assets: int, depth: Depths, single: Members, span: Integers, ends: Integers, members: Members, size: int
+) -> int:
+    """Append to the core, whose new size is returned, singles whose trigger was crossed."""
+    for asset in range(assets):
+        for group in (asset, IDS + asset):
+            for i in range(ends[group], span[1, group]):
+                if depth[single[i]] == ABSENT:
+                    depth[single[i]] |= LOOSE
+                    members[size] = single[i]
+                    size += 1
+            span[1, group] = ends[group]
+    return size
+
+
+@_compiled()
+def _outgrown(prices: Floats, low: Floats, high: Floats, inmost: int) -> int:
+    """Return how many shells, from the first, prices have left."""
+    for k in range(len(low) - 1, inmost - 1, -1):
+        for asset in range(len(prices)):
+            if prices[asset] < low[k, asset] or prices[asset] > high[k, asset]:
                 return k + 1
     return 0
+
+
+@_compiled()
+def _breaches(
+    members: Members, ids: Integers, numbers: Floats, bent: NDArray[np.bool_], prices: Floats, lines: Floats,
+    margins: Floats, found: Integers,
+) -> int:  # fmt: skip
+    """Put into `found` the members of the core that are in breach and return their number."""
+    size, count = len(margins), 0
+    margins[:] = numbers[FIXED, :size]
+    for slot in range(SLOTS):
+        asset, quantity, slope = ids[slot], numbers[SIZE + slot], numbers[SLOPE + slot]
+        for i in range(size):
+            margins[i] += quantity[i] * prices[np.uint64(asset[i])] * slope[i]
+    for i in range(size):
+        if bent[i]:
+            margins[i] = numbers[FIXED, i]
+            for slot in range(SLOTS):
+                number = np.uint64(ids[slot, i])
+                margins[i] += _bent_value(numbers[SIZE + slot, i] * prices[number], number, lines)
+        if margins[i] < 0:
+            found[count] = members[i]
+            count += 1
+    return count
+
+
+@_compiled()
+def look(
+    prices: Floats, price: NDArray[np.float32], single: Members, span: Integers, depth: Depths, low: Floats,
+    high: Floats, inmost: int, changed: Members, limit: int, inner: int, size: int, members: Members, ids: Integers,
+    numbers: Floats, bent: NDArray[np.bool_], highest: Floats, table: Members, found: Integers,
+    rows: Integers, assets: Floats, lines: Floats, loan: float,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Return how many shells are outgrown, the core's new size, and how many are in breach (`backend.Backend.look`).
+
+    These are put into `found`. ROOM and the size that the core has to have room for, with nothing done; PRICES for
+    what is none.
+    """
+    padded, ends = np.zeros(IDS), np.empty(2 * IDS, np.int64)
+    for asset in range(len(prices)):
+        if not 0 <= prices[asset] < np.inf:
+            return PRICES, size, 0
+        padded[asset] = prices[asset]
+    most = size + _crossed(prices, price, span, ends) + len(changed)
+    if most - inner > limit:
+        return len(low), size, 0
+    if most > len(members):
+        return ROOM, most, 0
+    if most > size:
+        before, size = size, _loosen(len(prices), depth, single, span, ends, members, size)
+        for member in changed:
+            at = table[_entry(table, members, member)]
+            if at >= 0:
+                fill(rows, assets, loan, at, at + 1, members, ids, numbers, bent, highest, table)
+            elif inmost < depth[member] < LOOSE:
+                depth[member] |= LOOSE
+                members[size] = member
+                size += 1
+        fill(rows, assets, loan, before, size, members, ids, numbers, bent, highest, table)
+    outgrown = _outgrown(prices, low, high, inmost)
+    if outgrown:
+        return outgrown, size, 0
+    return 0, size, _breaches(members, ids, numbers, bent, padded, lines, np.empty(size), found)
+
+
+@_compiled()
+def _candidates(entries: Members, ends: Integers, loose: Members, depth: Depths) -> tuple[int, Members]:
+    """Return who is in some layers, how many they are, and then the loose that are in none of them."""
+    members, start, count = np.empty(len(entries) + len(loose), np.int32), 0, 0
+    for member in loose:
+        depth[member] &= ABSENT
+    for level in range(len(ends)):
+        for i in range(start, ends[level]):
+            if depth[entries[i]] == level:
+                members[count] = entries[i]
+                count += 1
+        start = ends[level]
+    known = count
+    for member in loose:
+        if depth[member] >= len(ends):
+            members[count] = member
+            count += 1
+    return known, members[:count]
+
+
+@_compiled()
+def _level(radius: float, limits: Floats) -> int:
+    """Return how many limits, which rise, are below a radius; of most, nearly all."""
+    level = len(limits)
+    while level and limits[level - 1] >= radius:
+        level -= 1
+    return level
+
+
+@_compiled()
+def remake(
+    entries: Members, ends: Integers, loose: Members, depth: Depths, radii: Floats, limits: Floats, prices: Floats,
+    rows: Integers, assets: Floats, lines: Floats, loan: float,
+) -> tuple[Members, Integers, Integers, Members, Members, int]:  # fmt: skip
+    """Return what `backend.Remade` says, of the shells with these radii; limits : see `Shells.limits`."""
+    known, members = _candidates(entries, ends, loose, depth)
+    total, levels = len(members), np.uint8(len(radii))
+    margins, radius, listed = np.empty(total), np.empty(total), np.zeros(total, np.bool_)
+    survey(rows, members, prices, assets, lines, loan, margins, radius)
+    found, still, joined = np.empty(total, np.int64), np.empty(total, np.int32), np.empty(total, np.int32)
+    breaches = kept = moved = 0
+    where = np.zeros(len(ends) + 1, np.int64)
+    for i in range(total):
+        member, before = members[i], depth[members[i]]
+        if margins[i] < 0:
+            found[breaches] = member
+            breaches += 1
+            if i >= known:
+                depth[member] = before | LOOSE
+                still[kept] = member
+                kept += 1
+                continue
+        level = np.uint8(_level(radius[i], radii if i < known else limits))
+        depth[member] = level = level if i < known else min(level, before)
+        listed[i] = level <= levels
+        if listed[i]:
+            where[level + 1] += 1
+        elif level < min(before, len(limits)):
+            joined[moved] = member
+            moved += 1
+    where = np.cumsum(where)
+    inner = np.empty(where[-1], np.int32)
+    for i in range(total):
+        if listed[i]:
+            level = depth[members[i]]
+            inner[where[level]] = members[i]
+            where[level] += 1
+    return inner, where[:-1].copy(), found[:breaches].copy(), still[:kept].copy(), joined[:moved].copy(), total
 
 
 class CompiledBackend:
     """Margins by compiled code."""
 
     def __init__(self, book: AccountBook) -> None:
-        self.tables = book.rules.tables
-        self.rows = book.rows
+        tables = book.rules.tables
+        self.book, self.rows, self.loan = book, book.rows, tables.loan
+        self.assets = np.stack(tables[:5], axis=1)
+        self.lines = np.stack((tables.slopes, tables.intercepts))
 
-    def core(self) -> Core:
-        """Return an empty core."""
-        return CompiledCore(self)
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of what is kept about accounts."""
+        return 0
 
     def survey(self, members: Members, padded: Floats) -> tuple[Floats, Floats]:
         """Return margin and survival radius of members."""
         margins, radii = np.empty(len(members)), np.empty(len(members))
-        survey(self.rows, members, padded, *self.tables, margins, radii)
+        survey(self.rows, members, padded, self.assets, self.lines, self.loan, margins, radii)
         return margins, radii
 
-    def bucket(self, members: Members, radius: Floats, radii: Floats, depths: Depths) -> tuple[Members, Integers]:
-        """Put down depths; return the members within the last radius in order of depth, and ends (`core.Backend`)."""
-        depth, inner = np.empty(len(members), np.uint8), np.empty(len(members), np.int32)
-        ends = np.empty(len(radii) + 1, np.int64)
-        bucket(members, radius, radii, depths, depth, inner, ends)
-        return inner[: ends[-2]].copy(), ends[:-1]
+    def look(self, shells: Shells, prices: Floats) -> tuple[int, Integers]:
+        """Return how many shells prices have outgrown and, if none, who is in breach."""
+        core, singles, outgrown = shells.core, shells.singles, ROOM
+        prices = np.ascontiguousarray(prices, np.float64)
+        if len(prices) != self.book.rules.assets:
+            self.book.rules.padded(prices)
+        changed = shells.changed()
+        while outgrown == ROOM:
+            outgrown, size, count = look(
+                prices, singles.price, singles.member, singles.span, shells.depth, shells.low, shells.high,
+                shells.inmost, changed, shells.limit, core.inner, core.size, core.members, core.ids, core.numbers,
+                core.bent, core.highest, self._table, core.found, self.rows, self.assets, self.lines, self.loan,
+            )  # fmt: skip
+            if outgrown == ROOM:
+                core.make_room(size)
+                self.fill(core)
+        if outgrown == PRICES:
+            shells.touch(changed)
+            self.book.rules.padded(prices)
+        core.size = size
+        return outgrown, core.found[:count].copy()
 
-    def outgrown(self, padded: Floats, references: Floats, radii: Floats) -> int:
-        """Return how many rows, from the first, of references are no longer within their radius of prices."""
-        left: int = outgrown(padded, references, radii)
-        return left
+    def remake(self, shells: Shells, count: int, prices: Floats) -> Remade:
+        """Sort the members of shell `count` by the shells within, and find room for the loose."""
+        return Remade(
+            *remake(
+                *shells.within(count), shells.core.loose, shells.depth, shells.radii[:count],
+                shells.limits(count, prices), self.book.rules.padded(prices), self.rows, self.assets, self.lines,
+                self.loan,
+            )
+        )  # fmt: skip
 
-
-class CompiledCore:
-    """A list of members; their rows are read where they are."""
-
-    def __init__(self, backend: CompiledBackend) -> None:
-        self.backend, self.loaded = backend, False
-        self.members = np.zeros(0, np.int32)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def load(self, members: Members, padded: Floats, reach: float) -> None:
-        """Take these members instead of those there were."""
-        self.members, self.loaded = np.sort(members), True
-        self._found = np.empty(len(members), np.int64)
-
-    def stale(self, members: NDArray[Any]) -> None:
-        """Nothing is kept of rows, so nothing can be out of date."""
-
-    def breaches(self, padded: Floats) -> Integers:
-        """Return the members in breach, in ascending order."""
-        count = breaches(self.backend.rows, self.members, padded, *self.backend.tables, self._found)
-        return self._found[:count].copy()
+    def fill(self, core: Core) -> None:
+        """Read all columns of the core from the rows of its members."""
+        self._table = np.full(4 * len(core.members), -1, np.int32)
+        fill(
+            self.rows, self.assets, self.loan, 0, core.size, core.members, core.ids, core.numbers, core.bent,
+            core.highest, self._table,
+        )  # fmt: skip

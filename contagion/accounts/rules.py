@@ -98,10 +98,10 @@ class Rules:
         """Return prices by asset number, 255 included; ValueError unless they are finite and not negative."""
         if len(prices) != self.assets:
             raise ValueError(f"{len(prices)} prices for {self.assets} assets")
+        if self.assets and not (np.minimum.reduce(prices) >= 0 and np.maximum.reduce(prices) < np.inf):
+            raise ValueError(f"prices are finite and not negative, not {prices}")
         padded = np.zeros(IDS)
         padded[: self.assets] = prices
-        if not (padded.min() >= 0 and padded.max() < np.inf):
-            raise ValueError(f"prices are finite and not negative, not {prices}")
         return padded
 
 

@@ -17,6 +17,7 @@ Members = NDArray[np.int32]
 Prices = NDArray[np.float32]
 
 OUTWARD = 1e-9
+_SIGNS = np.array([[1.0], [-1.0]])
 
 
 class Triggers(NamedTuple):
@@ -29,54 +30,51 @@ class Triggers(NamedTuple):
 
 
 class Singles:
-    """Sorted triggers by asset and direction. What was crossed once is gone: its account is watched from then on."""
+    """Sorted triggers by asset and direction. What was crossed once is gone: its account is watched from then on.
 
-    def __init__(self, found: list[Triggers] | None = None) -> None:
-        self._low, self._high = np.full(IDS, -1.0), np.full(IDS, np.inf)
-        self._falls: dict[int, tuple[Prices, Members]] = {}
-        self._rises: dict[int, tuple[Prices, Members]] = {}
-        if found:
-            self._sort(Triggers(*(np.concatenate(column) for column in zip(*found, strict=True))))
+    Prices of triggers that are reached from below are negated, and so is the price they are compared with: then all
+    are reached from above. A group is an asset, or `IDS` + asset for the negated; its triggers that were not
+    crossed yet are price[start:end], in ascending order, of member[start:end], with (start, end) = span[:, group].
+    """
+
+    def __init__(self, found: list[Triggers]) -> None:
+        given = Triggers(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        group = given.asset + np.where(given.falling, 0, IDS)
+        ends = np.bincount(group, minlength=2 * IDS).cumsum()
+        self.span = np.stack((np.append(0, ends[:-1]), ends))
+        self.price, self.member = np.empty(len(group), np.float32), np.empty(len(group), np.int32)
+        for number, (start, end) in enumerate(self.span.T.tolist()):
+            if start < end:
+                chosen = np.flatnonzero(group == number)
+                chosen = chosen[np.argsort(given.price[chosen] if number < IDS else -given.price[chosen])]
+                self.price[start:end], self.member[start:end] = given.price[chosen], given.member[chosen]
+        self.price[self.span[0, IDS] :] *= -1
+        nearest = np.append(self.price, np.float32(0)).take(ends - 1).astype(np.float64)
+        self._nearest = np.where(self.span[0] < ends, nearest, -np.inf).reshape(2, IDS)
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes of all sorted triggers that have not been crossed."""
-        tables = (*self._falls.values(), *self._rises.values())
-        return sum(prices.nbytes + members.nbytes for prices, members in tables)
+        """Return the bytes of all triggers."""
+        return self.price.nbytes + self.member.nbytes
 
-    def crossed(self, padded: Floats) -> Members | None:
-        """Return, and forget, the members whose trigger the prices have reached; None for nobody."""
-        below, above = padded <= self._low, padded >= self._high
-        if not (below.any() or above.any()):
-            return None
-        falls = [self._take(asset, padded, True) for asset in np.flatnonzero(below).tolist()]
-        return np.concatenate(falls + [self._take(asset, padded, False) for asset in np.flatnonzero(above).tolist()])
+    def crossed(self, prices: Floats) -> Members:
+        """Return, and forget, the members whose trigger the prices have reached."""
+        signed = prices * _SIGNS
+        reached = signed <= self._nearest[:, : len(prices)]
+        if not reached.any():
+            return self.member[:0]
+        sides, assets = reached.nonzero()
+        found = zip((sides * IDS + assets).tolist(), signed[reached].tolist(), strict=True)
+        return np.concatenate([self._take(group, price) for group, price in found])
 
-    def _take(self, asset: int, padded: Floats, falling: bool) -> Members:
-        price = np.float32(padded[asset])
-        if falling:
-            prices, members = self._falls[asset]
-            at = int(prices.searchsorted(np.nextafter(price, np.float32(0))))
-            self._falls[asset], found = (prices[:at], members[:at]), members[at:]
-            self._low[asset] = prices[at - 1] if at else -1.0
-        else:
-            prices, members = self._rises[asset]
-            at = int(prices.searchsorted(np.nextafter(price, np.float32(np.inf)), side="right"))
-            self._rises[asset], found = (prices[at:], members[at:]), members[:at]
-            self._high[asset] = prices[at] if at < len(prices) else np.inf
-        return found
-
-    def _sort(self, found: Triggers) -> None:
-        for asset in np.unique(found.asset).tolist():
-            for falling, table in ((True, self._falls), (False, self._rises)):
-                chosen = np.flatnonzero((found.asset == asset) & (found.falling == falling))
-                if len(chosen):
-                    chosen = chosen[np.argsort(found.price[chosen])]
-                    table[asset] = found.price[chosen], found.member[chosen]
-                    if falling:
-                        self._low[asset] = found.price[chosen[-1]]
-                    else:
-                        self._high[asset] = found.price[chosen[0]]
+    def _take(self, group: int, price: float) -> Members:
+        start, end = self.span[:, group].tolist()
+        least = np.float32(price)
+        if least < price:
+            least = np.nextafter(least, np.float32(np.inf))
+        at = start + int(self.price[start:end].searchsorted(least))
+        self.span[1, group], self._nearest[divmod(group, IDS)] = at, self.price[at - 1] if at > start else -np.inf
+        return self.member[at:end]
 
 
 def triggers(block: Integers, first: int, padded: Floats, tables: Tables) -> tuple[Integers, Triggers]:

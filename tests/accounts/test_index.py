@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contagion.accounts import AccountBook, LiquidationIndex, Rules
-from contagion.accounts.core import NumpyBackend
+from contagion.accounts.backend import NumpyBackend
 from contagion.accounts.index import RADII
 from contagion.accounts.rules import CASH, QUANTITY
 from contagion.finance.margin import perpetual_pieces
@@ -133,6 +133,29 @@ def test_an_index_made_before_changes_sees_them():
     assert index.breaches(prices).tolist() == [1_777]
     book.column(0, "cash").restore(np.array([1_777]), np.array([10**9]))
     assert index.breaches(prices).tolist() == []
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("refused", [[100.0, -1.0, 100.0, 100.0], [100.0] * 3 + [np.nan], [np.inf] * 4, [100.0]])
+def test_prices_that_are_refused_change_nothing(compiled, refused):
+    book, prices = crowd(2_000, 100)
+    index = LiquidationIndex(book, prices, compiled=compiled)
+    book.column(0, "cash").add(1_777, -(10**9))
+    with pytest.raises(ValueError, match="price"):
+        index.breaches(np.array(refused))
+    assert index.breaches(prices).tolist() == [1_777]
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+def test_a_core_has_room_for_as_many_as_trade_and_when_they_are_too_many_everybody_is_looked_at(compiled):
+    book, prices = crowd(60_000, 2_000)
+    index = LiquidationIndex(book, prices, compiled=compiled)
+    rng = np.random.default_rng(3)
+    for count, passes in ((3_000, 1), (8_000, 1), (50_000, 2), (10, 2)):
+        members = np.repeat(rng.permutation(len(book))[:count], 2)
+        book.column(0, "cash").add(members, rng.integers(-20_000, 20_000, 2 * count))
+        assert index.breaches(prices).tolist() == scan(book, prices).tolist()
+        assert index.full_passes == passes
 
 
 @pytest.mark.parametrize("compiled", COMPILED)
