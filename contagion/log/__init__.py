@@ -101,6 +101,9 @@ CONTRIBUTION_LAYOUT = _layout("qqd", "event contributor weight")
 FAILURE_LAYOUT = _layout("qddq", "event weighted exogenous value")
 
 
+_ABSENT = {"channel": 0, "quantity": 0, "price": 0, "value": 0, "member": -1, "asset": -1, "market": -1}
+
+
 class EventLog:
     """The event table, its side tables, and the two facts about every event that its descendants need.
 
@@ -196,11 +199,11 @@ class EventLog:
         weighted, exogenous : as in `Failure`, each a number or an array as long as `member`.
         """
         new = self._first_time(kind, node, member)
-        given = {"weighted": weighted, "exogenous": exogenous, "value": columns.get("value", 0)}
-        own = np.flatnonzero(new)
-        chosen = {name: fact[own] if isinstance(fact, np.ndarray) else fact for name, fact in given.items()}
         first = self._extend(new, weighted, time_us, kind, node, cause, member=member, **columns)
-        self.failure_table.extend(len(own), event=first + own, **chosen)
+        own, facts = np.flatnonzero(new), (weighted, exogenous, columns.get("value", 0))
+        chosen = [fact[own] if isinstance(fact, np.ndarray) else fact for fact in facts]
+        names = ("weighted", "exogenous", "value")
+        self.failure_table.extend(len(own), event=own + first, **dict(zip(names, chosen, strict=True)))
         return first
 
     def post(self, event: int | Integers, legs: Iterable[Leg]) -> None:
@@ -242,12 +245,13 @@ class EventLog:
         self, new: NDArray[np.bool_], weights: Any, time_us: int, kind: str, node: int, cause: Any, **columns: Any
     ) -> int:
         """Add an event for each flag in `new`, which says whether it is a failure and has a weight of its own."""
-        lowest, highest = int(np.min(cause, initial=0)), int(np.max(cause, initial=0))
+        lowest = highest = cause
+        if isinstance(cause, np.ndarray):
+            lowest, highest = int(cause.min(initial=0)), int(cause.max(initial=0))
         assert 0 <= lowest <= highest < len(self.depths), f"causes {lowest} to {highest} are not earlier events"
-        absent = {"channel": 0, "quantity": 0, "price": 0, "value": 0, "member": -1, "asset": -1, "market": -1}
         return self.events.extend(
             len(new), time_us=time_us, kind=self._kind_id(kind), node=node, cause=cause, first=new,
-            generation=self.depths.extend(cause, new, weights), **(absent | columns),
+            generation=self.depths.extend(cause, new, weights), **(_ABSENT | columns),
         )  # fmt: skip
 
     def _failed_members(self, kind: str, node: int, highest: int) -> bytearray:
@@ -258,13 +262,14 @@ class EventLog:
 
     def _first_time(self, kind: str, node: int, member: Integers) -> NDArray[np.bool_]:
         """Return which of the members fail for the first time, and note that they did."""
-        failed = np.frombuffer(self._failed_members(kind, node, int(np.max(member, initial=-1))), np.bool_)
-        if np.all(member[1:] > member[:-1]):
-            new = ~failed[member + 1]
+        failed = np.frombuffer(self._failed_members(kind, node, int(member.max(initial=-1))), np.bool_)
+        place = member + 1
+        if (member[1:] > member[:-1]).all():
+            new = ~failed[place]
         else:
             new, once = np.zeros(len(member), np.bool_), np.unique(member, return_index=True)[1]
-            new[once] = ~failed[member[once] + 1]
-        failed[member + 1] = True
+            new[once] = ~failed[place[once]]
+        failed[place] = True
         return new
 
 

@@ -51,13 +51,20 @@ class Depths:
         events, weights : the cause and the weighted depth of each, or of all. An event with a depth of its `own` is a
         generation below its cause; others share that of the cause, whatever their weight.
         """
-        above = np.frombuffer(self.places, np.int32)[events]
-        places = above if isinstance(events, np.ndarray) else np.full(len(own), above, np.int32)
-        generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own
-        first, count = len(self.weights), np.count_nonzero(own)
+        first, count = len(self.weights), int(np.count_nonzero(own))
+        if isinstance(events, np.ndarray):
+            places = np.frombuffer(self.places, np.int32)[events]
+            generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own
+            self.generations.frombytes(generations[own].tobytes())
+        else:
+            above = self.places[events]
+            places = np.full(len(own), above, np.int32)
+            generations = self.generations[above] + own.astype(np.int32)
+            self.generations.extend(array("i", (self.generations[above] + 1,)) * count)
+        if isinstance(weights, np.ndarray):
+            self.weights.frombytes(weights[own].astype(np.float64, copy=False).tobytes())
+        else:
+            self.weights.extend(array("d", (weights,)) * count)
         places[own] = np.arange(first, first + count)
-        self.generations.frombytes(generations[own].tobytes())
-        fresh = weights[own] if isinstance(weights, np.ndarray) else np.full(count, weights)
-        self.weights.frombytes(fresh.astype(np.float64).tobytes())
         self.places.frombytes(places.tobytes())
         return generations

@@ -1,7 +1,8 @@
 """Tables that only grow: rows of integers in hashed chunks.
 
 Rows are packed into fixed-size chunks of plain integers; a full chunk is hashed into the digest and then kept or,
-beyond a row budget, written to a Parquet file, so that memory stays bounded.
+beyond a row budget, written to a file, so that memory stays bounded. In the file all first words of a chunk's rows
+come first, then all second ones, and so on, compressed: a tenth of the work of Parquet, which is for saved runs.
 """
 
 import hashlib
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+_WORD, _SIZE = np.dtype(np.uint32), struct.Struct("=q")
+"""What a chunk is transposed by, and what stands before a chunk on file."""
 
 
 class Table:
@@ -35,12 +38,12 @@ class Table:
         self.name = name
         self.layout = np.dtype([(column, np.dtype(code)) for column, code in layout.items()])
         packer = struct.Struct("@" + "".join(layout.values()))
-        assert packer.size == self.layout.itemsize, "struct and dtype agree"
+        assert packer.size == self.layout.itemsize and packer.size % _WORD.itemsize == 0, "struct and dtype agree"
         self.pack: Callable[..., bytes] = packer.pack
         self._rows: list[bytes | bytearray] = []
         self._count, self._full = 0, self.CHUNK
         self._chunks: list[NDArray[Any]] = []
-        self._parts: list[Path] = []
+        self._names = tuple(layout)
         self._digest = hashlib.sha256(repr(sorted(layout.items())).encode())
         self._budget, self._spooled = budget, 0
         self._spool: Path | None = None
@@ -68,16 +71,21 @@ class Table:
 
     def extend(self, count: int, **columns: Any) -> int:
         """Add `count` rows from arrays or scalars, one for every column; return the first row's number."""
-        names = self.layout.names or ()
-        assert columns.keys() == set(names), f"columns of {self.name}: {names}"
-        arrays = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
-        alike = self.pack(*(0 if name in arrays else columns[name] for name in names))
-        first, at = self._count, 0
+        names, arrays, alike = self._names, [], []
+        assert len(columns) == len(names), f"columns of {self.name}: {names}"
+        for name in names:
+            assert name in columns, f"columns of {self.name}: {names}"
+            column = columns[name]
+            if isinstance(column, np.ndarray):
+                arrays.append((name, column))
+                column = 0
+            alike.append(column)
+        row, first, at = self.pack(*alike), self._count, 0
         while at < count:
             take = min(count - at, self._full - self._count)
-            packed = bytearray(alike * take)
+            packed = bytearray(row) * take
             rows = np.frombuffer(packed, self.layout)
-            for name, column in arrays.items():
+            for name, column in arrays:
                 rows[name] = column[at : at + take]
             self._rows.append(packed)
             self._count, at = self._count + take, at + take
@@ -90,12 +98,12 @@ class Table:
         assert self._spooled <= number < self._count, f"row {number} of {self.name} is not in memory"
         chunk, at = divmod(number - self._spooled, self.CHUNK)
         record = (self._chunks[chunk] if chunk < len(self._chunks) else self._tail())[at]
-        return {column: record[column].item() for column in self.layout.names or ()}
+        return {column: record[column].item() for column in self._names}
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return all rows as one array per column (reading the spool back where there is one)."""
         parts: list[Any] = [*self._read_spool(), *self._chunks, self._tail()]
-        return {column: np.concatenate([part[column] for part in parts]) for column in self.layout.names or ()}
+        return {column: np.concatenate([part[column] for part in parts]) for column in self._names}
 
     def digest(self) -> bytes:
         """Return the SHA-256 of all rows, independent of chunks, budget and spool."""
@@ -122,14 +130,20 @@ class Table:
             self._spill(self._spool)
 
     def _spill(self, directory: Path) -> None:
-        rows = {name: np.concatenate([chunk[name] for chunk in self._chunks]) for name in self.layout.names or ()}
-        directory.mkdir(parents=True, exist_ok=bool(self._parts))
-        self._parts.append(directory / f"{len(self._parts):06}.parquet")
-        pq.write_table(pa.table(rows), self._parts[-1], compression="zstd")
+        directory.mkdir(parents=True, exist_ok=self._spooled > 0)
+        with (directory / "rows").open("ab") as file:
+            for chunk in self._chunks:
+                words = np.ascontiguousarray(chunk.view(_WORD).reshape(self.CHUNK, -1).T)
+                packed = pa.compress(words.data, codec="lz4", asbytes=True)
+                file.write(_SIZE.pack(len(packed)) + packed)
         self._spooled = self._count
         self._chunks.clear()
 
-    def _read_spool(self) -> Iterator[dict[str, NDArray[Any]]]:
-        for part in self._parts:
-            table = pq.read_table(part)
-            yield {column: table[column].to_numpy() for column in self.layout.names or ()}
+    def _read_spool(self) -> Iterator[NDArray[Any]]:
+        if not (self._spool and self._spooled):
+            return
+        with (self._spool / "rows").open("rb") as file:
+            while size := file.read(_SIZE.size):
+                packed = file.read(*_SIZE.unpack(size))
+                words = pa.decompress(packed, self.layout.itemsize * self.CHUNK, codec="lz4", asbytes=True)
+                yield np.frombuffer(words, _WORD).reshape(-1, self.CHUNK).T.copy().view(self.layout)[:, 0]
