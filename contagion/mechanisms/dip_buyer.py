@@ -4,8 +4,8 @@ It compares the last price on a book with what the coin is worth to it (the fund
 price) and with a price that lags by `lag`: a fall is bought once it has lasted. Its demand grows by `rate` of its
 capital a second for a gap of one; what can be bought at its limit it buys at once, the rest of the demand stands as
 a bid at that limit, which rises towards the worth by `approach` of the gap a second. So a book whose offers are
-gone gets a price again: somebody bids, and bids more, until somebody sells. When the gap has closed the bid is
-taken away; what was bought is kept.
+gone gets a price again: somebody bids, and bids more, until somebody sells. When the gap has closed, what is left of
+the demand stays as a bid at its edge (`above` below the worth); what was bought is kept.
 
 One look, every `interval` while a gap is open, book by book in the order of their names: hear prices; count what
 has been sold to the resting bid; buy what is offered up to the limit; rest the remainder.
@@ -156,7 +156,7 @@ class DipBuyer:
         self._count_fills(demand)
         gap, seconds = demand.gap(), min(elapsed, self.params.interval) / 1_000_000
         if gap <= float(demand.terms.above):
-            self._withdraw(demand)
+            self._stand_by(demand)
             return 1.0 - demand.price / demand.worth > float(demand.terms.above)
         demand.limit = demand.limit or demand.price
         demand.limit += (demand.worth - demand.limit) * float(demand.terms.approach) * seconds
@@ -165,6 +165,13 @@ class DipBuyer:
         self._buy(demand)
         self._rest(demand)
         return True
+
+    def _stand_by(self, demand: Demand) -> None:
+        """Let what is left of the demand stand at the edge of the gap."""
+        edge = round(demand.worth * (1.0 - float(demand.terms.above)))
+        demand.limit = min(demand.limit, edge)
+        if demand.wanted and demand.limit:
+            self._rest(demand)
 
     # ------------------------------------------------------------------------------------------- trading
 
@@ -203,20 +210,18 @@ class DipBuyer:
         at = market.grid(int(demand.limit), BUY)
         offer = market.best(SELL)
         if not size or (offer is not None and offer <= at):
-            self._withdraw(demand, keep=True)
+            self._withdraw(demand)
             return
         if (at, size) == (demand.at, demand.rests):
             return
         market.quote_ladders(self.node, {BUY: ([at], [size]), SELL: ([], [])}, cause=demand.cause)
         demand.at, demand.rests = at, market.resting(self.node)[0]
 
-    def _withdraw(self, demand: Demand, keep: bool = False) -> None:
-        """Take the bid away; forget demand and limit too, unless they are kept."""
+    def _withdraw(self, demand: Demand) -> None:
+        """Take the bid away; the demand stays."""
         if demand.rests:
             demand.market.cancel_all(self.node, cause=demand.cause)
         demand.rests = 0
-        if not keep:
-            demand.limit = demand.wanted = 0.0
 
 
 MECHANISM: type[Mechanism] = DipBuyer

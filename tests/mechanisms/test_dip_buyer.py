@@ -47,10 +47,13 @@ def test_where_nobody_sells_its_bid_rises_and_the_price_with_it() -> None:
     assert seen == sorted(seen) and seen[-1] > 1.15 * seen[0]
 
 
-def test_the_bid_goes_when_the_gap_has_closed() -> None:
+def test_when_the_gap_has_closed_its_bid_stands_at_the_edge_and_rises_no_more() -> None:
     sim = hunted(until=600)
-    assert mark(sim, "eth-spot", "eth") > price(1_900)
-    assert bids(sim) == 0
+    assert node(sim, "eth-spot").best(1) == price(1_940), "3% below what ether is worth"
+    had = bids(sim)
+    settle(sim, 600)
+    assert bids(sim) == had > 0
+    assert node(sim, "eth-spot").best(1) == price(1_940)
 
 
 def test_what_is_offered_below_its_limit_is_bought() -> None:
