@@ -59,8 +59,9 @@ def knocked_out(seed: int, graph: nx.MultiDiGraph, optional: list[str]) -> nx.Mu
 def checked_run(graph: nx.MultiDiGraph, twin: str, **options: Any) -> Run:
     """Return a finished run of which everything holds."""
     sim = build(graph, twin=twin, **options)
-    watch_books(sim)
+    books = watch_books(sim)
     sim.run(graph.graph["horizon_us"])
+    books.check_all(-1)
     run = collect(sim, graph)
     run.facts = summarise(run)
     check_run(run, sim.network)

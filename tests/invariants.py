@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from contagion.ledger import Ledger
 from contagion.log import FAILURES
 from contagion.metrics import cascade
 from contagion.metrics.attribution import attribution
@@ -22,17 +23,70 @@ CLOCKWORK = frozenset({"shock", "interest", "yield", "reward", "funding"})
 """What may happen after the opening by the clock alone; all else must say what set it off."""
 
 
-def watch_books(sim: Simulation) -> None:
-    """Check the books after every transaction of a simulation."""
+def watch_books(sim: Simulation) -> "BooksWatch":
+    """Check the books after every transaction of a simulation; return the watch, for a last look at everything."""
 
-    watch = VenueWatch(sim)
+    watch, books = VenueWatch(sim), BooksWatch(sim.ledger)
 
     def check(event: int) -> None:
-        watch.check(event)
-        assert sim.ledger.max_imbalance() == 0, f"the books do not balance after event {event}"
-        assert not (bad := sim.ledger.overdrafts()), f"negative holdings after event {event}: {bad}"
+        watch.check(event, books.touched)
+        books.check(event)
 
     sim.observer = check
+    return books
+
+
+class BooksWatch:
+    """A second set of books, kept from the legs alone, that every transaction is compared with.
+
+    What a transaction touches is checked after it: rows are what the legs make of them, sum to zero in every asset,
+    add up over members and are overdrawn nowhere. Of all else, which no leg has touched, the whole ledger is looked
+    at every so many transactions; a change without a leg does not undo itself and is found then.
+    """
+
+    SELDOM = 50
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.touched: dict[tuple[int, int], list[Any]] = {}
+        self._rows: dict[tuple[int, int], int] = {}
+        self._count, self._post = 0, ledger.post
+        for holder, row in enumerate(ledger.balances):
+            self._rows |= {(holder, asset): balance for asset, balance in enumerate(row)}
+        ledger.post = self._posted  # type: ignore[method-assign]
+
+    def _posted(self, legs: Any) -> None:
+        self._post(legs)
+        for leg in legs:
+            key = leg[0], leg[1]
+            self._rows[key] = self._rows.get(key, 0) + int(np.sum(leg[2], dtype=object))
+            self.touched.setdefault(key, []).extend(leg[3:])
+
+    def check(self, event: int) -> None:
+        """Check what has been touched since the last call, and now and then everything."""
+        ledger = self.ledger
+        for (holder, asset), members in self.touched.items():
+            what, balance = f"{ledger.holders[holder]} in {ledger.assets[asset].name}", ledger.balances[holder][asset]
+            assert balance == self._rows[holder, asset], f"event {event}: {what} is not what its legs make of it"
+            column = ledger.members.get((holder, asset))
+            assert column is None or column.total() == balance, f"event {event}: the members of {what} are {balance}"
+            if not ledger.assets[asset].may_owe(holder):
+                least = [balance, *(int(np.min(column.read(who), initial=0)) for who in members if column is not None)]
+                assert min(least) >= 0, f"event {event}: {what} is negative"
+        for asset in {asset for _, asset in self.touched}:
+            total = sum(row[asset] for row in ledger.balances)
+            assert total == 0, f"the books do not balance in {ledger.assets[asset].name} after event {event}"
+        self.touched.clear()
+        self._count += 1
+        if self._count % self.SELDOM == 0:
+            self.check_all(event)
+
+    def check_all(self, event: int) -> None:
+        """Check the whole ledger."""
+        assert self.ledger.max_imbalance() == 0, f"the books do not balance at event {event}"
+        assert not (bad := self.ledger.overdrafts()), f"negative holdings at event {event}: {bad}"
+        for holder, row in enumerate(self.ledger.balances):
+            assert row == [self._rows.get((holder, asset), 0) for asset in range(len(row))], self.ledger.holders[holder]
 
 
 def check_run(run: Run, network: Network) -> None:

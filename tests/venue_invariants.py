@@ -5,6 +5,7 @@ so that an engine which liquidates too early is found whatever the cause.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ KEEPS = frozenset({"insurance", "liquidation-fee", "deleveraging"})
 """The same where the exchange itself, for want of a fund, takes over what is left and is paid for it."""
 
 SELDOM = 20
-"""Of the looks that find the same as the last, every so many are checked against all margins."""
+"""Of the looks that find the same as the last, every so many are checked against all margins; so are quiet books."""
 
 
 class VenueWatch:
@@ -35,43 +36,55 @@ class VenueWatch:
         self.books: list[Any] = of("order_book")
         self.makers: list[Any] = of("market_maker")
         self._looks, self._last = 0, set[tuple[int, int]]()
+        self._count, self._prints = 0, {book.node: book.prints for book in self.books}
         self._breached: set[tuple[int, int, int]] = set()
         for exchange in self.exchanges:
             self._watch_breaches(exchange)
         self._watch_liquidations()
 
-    def check(self, event: int) -> None:
-        """Check what holds at any time."""
-        for exchange in self.exchanges:
-            self._check_contracts(exchange, event)
-        for book in self.books:
-            bid, ask = book.best(BUY), book.best(SELL)
-            crossed = bid is not None and ask is not None and bid >= ask
-            assert not crossed, f"{self._name(book)} is crossed after event {event}: {bid} and {ask}"
-        for maker in self.makers:
-            self._check_maker(maker, event)
+    def check(self, event: int, touched: Iterable[tuple[int, int]]) -> None:
+        """Check what holds at any time: of contracts whose (holder, asset) rows were touched, of books that traded.
 
-    def _check_contracts(self, exchange: Any, event: int) -> None:
+        Now and then all books are looked at.
+        """
+        assets = {asset for _, asset in touched}
+        for exchange in self.exchanges:
+            for contract, cost in exchange.custody.contracts.items():
+                for asset in assets & {contract, cost}:
+                    self._check_zero(asset, event)
+        self._count += 1
+        everything = self._count % SELDOM == 0
+        for book in self.books:
+            if everything or self._prints[book.node] != book.prints:
+                self._prints[book.node] = book.prints
+                self._check_book(book, event)
+
+    def _check_book(self, book: Any, event: int) -> None:
+        """A book is not crossed, and its makers' orders are what they are to be."""
+        bid, ask = book.best(BUY), book.best(SELL)
+        crossed = bid is not None and ask is not None and bid >= ask
+        assert not crossed, f"{self._name(book)} is crossed after event {event}: {bid} and {ask}"
+        for maker in self.makers:
+            for quoted in maker._quoted:
+                if quoted.market is book:
+                    self._check_maker(maker, book, event)
+
+    def _check_zero(self, asset: int, event: int) -> None:
         """Contracts and costs sum to zero, and so does profit at any mark; members add up to their crowd."""
         ledger = self.sim.ledger
-        for contract, cost in exchange.custody.contracts.items():
-            for asset in (contract, cost):
-                columns = [column.total() for (h, a), column in ledger.members.items() if a == asset]
-                crowds = [h for h, a in ledger.members if a == asset]
-                others = [row[asset] for h, row in enumerate(ledger.balances) if h not in crowds]
-                what = f"{ledger.assets[asset].name} does not sum to zero after event {event}"
-                assert sum(columns) + sum(others) == 0, what
+        columns = {holder: column.total() for (holder, a), column in ledger.members.items() if a == asset}
+        others = sum(row[asset] for holder, row in enumerate(ledger.balances) if holder not in columns)
+        what = f"{ledger.assets[asset].name} does not sum to zero after event {event}"
+        assert sum(columns.values()) + others == 0, what
 
-    def _check_maker(self, maker: Any, event: int) -> None:
+    def _check_maker(self, maker: Any, market: Any, event: int) -> None:
         """A maker that is away has no orders, and what it believes it has resting is what rests."""
-        for quoted in maker._quoted:
-            market = quoted.market
+        if maker._away_until is not None:
             orders, _ = market.at_stake(maker.node)
-            name = f"{self._name(maker)} at {self._name(market)}"
-            assert maker._away_until is None or not orders, f"{name} has orders while away, after event {event}"
-            tape = market._tapes.real.book
-            rests = tuple(tape.resting(maker.node, side) for side in (BUY, SELL))
-            assert market.resting(maker.node) == rests, f"{name} rests {rests}, after event {event}"
+            assert not orders, f"{self._name(maker)} has orders while away, after event {event}"
+        tape = market._tapes.real.book
+        rests = tuple(tape.resting(maker.node, side) for side in (BUY, SELL))
+        assert market.resting(maker.node) == rests, f"{self._name(maker)} rests {rests}, after event {event}"
 
     # ------------------------------------------------------------------------------------------- breaches
 
