@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contagion.assembly import build
 from contagion.errors import BadInput
+from contagion.mechanisms.population.sizes import scaled
 from contagion.units import SECOND
 from tests.sight import held, node, reprice, rows, settle
 from tests.venue_worlds import add_loop_market, add_maker, venue
@@ -235,3 +238,19 @@ def test_holders_may_look_at_another_price_than_that_of_their_coin() -> None:
     reprice(sim, "btc", "90000")
     settle(sim, 60)
     assert rows(sim, "sale")
+
+
+@given(
+    st.lists(st.floats(1.0, 1e6), min_size=1, max_size=60),
+    st.integers(0, 2**61),
+    st.sampled_from([0.02, 0.1, 1.0]),
+)
+def test_shares_of_a_total_add_up_and_are_never_negative(weights: list[float], total: int, largest: float) -> None:
+    parts = scaled(np.array(weights), total, largest).tolist()
+    assert sum(parts) == total and min(parts) >= 0
+
+
+def test_shares_whose_millionths_need_more_than_64_bits_keep_to_the_largest() -> None:
+    total = 44_330_308_409_752
+    parts = scaled(np.geomspace(1, 1_000, 51), total, 0.02)
+    assert parts.min() > 0 and parts.max() <= 0.0201 * total

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from contagion.accounts.rules import CASH, COST, EMPTY, QUANTITY, SLOTS, WIDTH
+from contagion.ledger import total as exact
 from contagion.params import Positive, Share
 
 Integers = NDArray[np.int64]
@@ -62,8 +63,8 @@ def scaled(weights: Floats, total: int, largest: float) -> Integers:
 
 
 def _total(values: Floats) -> float:
-    """Return a sum that does not depend on how many lanes a CPU adds at a time."""
-    return float(np.rint(values * 1e6).astype(np.int64).sum()) / 1e6 if values.max() < 1e12 else float(sum(values))
+    """Return a sum that does not depend on how many lanes a CPU adds at a time, nor on what 64 bits hold."""
+    return float(exact(np.rint(values * 1e6).astype(np.int64))) / 1e6 if values.max() < 1e12 else float(sum(values))
 
 
 def rows_of(slots: Integers, quantities: Integers, costs: Integers, cash: Integers) -> Integers:
