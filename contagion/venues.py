@@ -72,6 +72,8 @@ class Market(Protocol):
     scale: int
     clearing: Clearing
     feeds: dict[int, Feed]
+    fees: dict[str, int]
+    """What a `taker` and a `maker` pay, in ppm of the notional."""
     prints: tuple[int, int]
     """How much has traded since the opening, and for how much: price (10^-9 of the numeraire) times quantity."""
 

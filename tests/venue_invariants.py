@@ -35,6 +35,7 @@ class VenueWatch:
         self.exchanges: list[Any] = of("exchange")
         self.books: list[Any] = of("order_book")
         self.makers: list[Any] = of("market_maker")
+        self.buyers: list[Any] = of("dip_buyer")
         self._looks, self._last = 0, set[tuple[int, int]]()
         self._count, self._prints = 0, {book.node: book.prints for book in self.books}
         self._breached: set[tuple[int, int, int]] = set()
@@ -52,12 +53,21 @@ class VenueWatch:
             for contract, cost in exchange.custody.contracts.items():
                 for asset in assets & {contract, cost}:
                     self._check_zero(asset, event)
+        for buyer in self.buyers:
+            self._check_solvent(buyer, event)
         self._count += 1
         everything = self._count % SELDOM == 0
         for book in self.books:
             if everything or self._prints[book.node] != book.prints:
                 self._prints[book.node] = book.prints
                 self._check_book(book, event)
+
+    def _check_solvent(self, buyer: Any, event: int) -> None:
+        """A dip buyer buys without credit."""
+        for exchange in self.exchanges:
+            if buyer.node in exchange.custody.clients:
+                cash = exchange.balance(buyer.node, exchange.settlement)
+                assert cash >= 0, f"{self._name(buyer)} owes {-cash} after event {event}"
 
     def _check_book(self, book: Any, event: int) -> None:
         """A book is not crossed, and its makers' orders are what they are to be."""

@@ -5,7 +5,8 @@ price) and with a price that lags by `lag`: a fall is bought once it has lasted.
 capital a second for a gap of one; what can be bought at its limit it buys at once, the rest of the demand stands as
 a bid at that limit, which rises towards the worth by `approach` of the gap a second. So a book whose offers are
 gone gets a price again: somebody bids, and bids more, until somebody sells. When the gap has closed, what is left of
-the demand stays as a bid at its edge (`above` below the worth); what was bought is kept.
+the demand stays as a bid at its edge (`above` below the worth); what was bought is kept. Its account never owes: an
+order is at most what its cash pays, fees included, when all its other bids have been taken.
 
 One look, every `interval` while a gap is open, book by book in the order of their names: hear prices; count what
 has been sold to the resting bid; buy what is offered up to the limit; rest the remainder.
@@ -26,7 +27,7 @@ from contagion.params import Duration, NodeName, Positive, Share
 from contagion.params import Params as Parameters
 from contagion.ports import FEEDS, Mechanism, Process, Tick
 from contagion.simulation import Simulation
-from contagion.units import PRICE_SCALE
+from contagion.units import PPM, PRICE_SCALE
 from contagion.venues import BUY, EXCHANGES, QUOTED, SELL, open_accounts
 
 
@@ -91,6 +92,7 @@ class DipBuyer:
                 what = f"add a 'quotes' edge to {name!r}, a spot book of the exchange where it has its account"
                 raise Misfit((*self._path, "buys", name), what)
             self._demands.append(self._demand(books[name], terms))
+        self._with_fee = 1.0 + max(0, *(max(demand.market.fees.values()) for demand in self._demands)) / PPM
         self._listen()
         money = sum(demand.capital for demand in self._demands)
         if money > exchange.balance(self.node, exchange.settlement):
@@ -186,8 +188,15 @@ class DipBuyer:
         demand.wanted = min(max(demand.wanted - paid, 0.0), demand.capital)
 
     def _size(self, demand: Demand) -> int:
-        """Return the coins that the demand asks for at the limit, in whole lots."""
-        return int(demand.market.rounded(int(demand.wanted * demand.market.scale / demand.limit)))
+        """Return the coins that the demand asks for at the limit and its account can pay, in whole lots."""
+        money = min(demand.wanted, self._purse(demand))
+        return int(demand.market.rounded(int(money * demand.market.scale / demand.limit)))
+
+    def _purse(self, demand: Demand) -> float:
+        """Return the cash that is left for one book, without the fee on it, when all bids on others are taken."""
+        bids = [other.market.notional(other.rests, other.at) for other in self._demands if other is not demand]
+        cash = demand.market.clearing.balance(self.node, demand.market.numeraire)
+        return max(cash / self._with_fee - sum(bids), 0.0)
 
     def _buy(self, demand: Demand) -> None:
         """Buy what is offered up to the limit."""

@@ -92,3 +92,12 @@ def test_a_buyer_that_cannot_be_is_refused_with_its_place(change: dict[str, Any]
     with pytest.raises(BadInput, match=what) as caught:
         build(graph)
     assert "nodes.hunter" in str(caught.value)
+
+
+def test_fees_are_paid_out_of_its_own_cash_and_not_on_credit() -> None:
+    sim = hunted(until=60, rate=5)  # all that its account has is capital, and the book charges a fee
+    reprice(sim, "eth", 2_000)
+    for _ in range(5):
+        node(sim, "eth-spot").execute(sim.world, -1, 30 * 10**6, cause=1, channel=0)
+        settle(sim, 30)
+    assert 0 <= held(sim, "hunter", "usd@exchange") < 1_000 * USD

@@ -63,7 +63,7 @@ class OrderBook:
         self.sim, self.node, self.params = sim, node, params
         self.asset, self.numeraire = sim.assets[params.asset], sim.assets[params.numeraire]
         self.perpetual = params.contract == "perpetual"
-        self._fees = {role: to_ppm(fee) for role, fee in (("taker", params.taker_fee), ("maker", params.maker_fee))}
+        self.fees = {role: to_ppm(fee) for role, fee in (("taker", params.taker_fee), ("maker", params.maker_fee))}
         self._band = to_ppm(params.band)
         decimals, cash = (sim.ledger.assets[a].decimals for a in (self.asset, self.numeraire))
         self.scale: int = 10 ** (decimals + PRICE_DECIMALS - cash)
@@ -257,7 +257,7 @@ class OrderBook:
         side, quantity = self._order(sold, quantity)
         walk = self.walk(side, self.rounded(quantity), None, -1)
         paid = self.notional_of(walk)
-        fee = paid * self._fees["taker"] // PPM
+        fee = paid * self.fees["taker"] // PPM
         return paid - fee if side == SELL else walk.filled
 
     def trade(
@@ -269,7 +269,7 @@ class OrderBook:
         done = self.execute(holder, side, quantity, cause=cause, channel=channel)
         if not done.filled:
             raise Refused(f"{self.sim.network.names[self.node]} has nobody on the other side")
-        fee = done.notional * self._fees["taker"] // PPM
+        fee = done.notional * self.fees["taker"] // PPM
         return Trade(done.event, done.notional - fee if side == SELL else done.filled)
 
     def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
@@ -293,7 +293,7 @@ class OrderBook:
         """Return (side, quantity of the asset) of a sale, or of a purchase for a budget at what rests."""
         if sold == self.asset:
             return SELL, quantity
-        budget, size = quantity * PPM // (PPM + max(self._fees["taker"], 0)), 0
+        budget, size = quantity * PPM // (PPM + max(self.fees["taker"], 0)), 0
         for price, resting in self.levels(SELL):
             part = min(resting, budget * self.scale // price)
             size, budget = size + part, budget - self.notional(part, price)
@@ -316,7 +316,7 @@ class OrderBook:
         makers = [(owner, self.notional_at(total), "maker") for owner, (_, total) in _by_owner(walk).items()]
         legs: list[Leg] = []
         for holder, paid, role in [*takers, *makers]:
-            fee = paid * self._fees[role] // PPM
+            fee = paid * self.fees[role] // PPM
             if fee and holder != self.sim.world:
                 legs += self.clearing.deliver(holder, self.numeraire, -fee)
                 legs += self.clearing.deliver(self.clearing.node, self.numeraire, fee)
