@@ -1,4 +1,4 @@
-"""Run random worlds and check everything that must hold: ``python -m tests.fuzz [--venues] SEED...``."""
+"""Run random worlds and check everything that must hold: ``python -m tests.fuzz [--venues|--small|--plain] SEED...``."""
 
 import sys
 from random import Random
@@ -26,6 +26,16 @@ def fuzz(seed: int) -> Run:
 def fuzz_venues(seed: int) -> Run:
     """Check the run of a random world of exchanges and its twins; return the base run."""
     return _fuzz(knocked_out(seed, *random_venues(seed)), seed)
+
+
+def fuzz_small(seed: int) -> Run:
+    """Check the run of a small world of exchanges and its twins; return the base run."""
+    return _fuzz(knocked_out(seed, *random_venues(seed, small=True)), seed)
+
+
+def fuzz_plain(seed: int) -> Run:
+    """Check the run of a random world of exchanges without the parts of `random_layers`; return the base run."""
+    return _fuzz(knocked_out(seed, *random_venues(seed, layers=False)), seed)
 
 
 def _fuzz(graph: nx.MultiDiGraph, seed: int) -> Run:
@@ -69,11 +79,15 @@ def checked_run(graph: nx.MultiDiGraph, twin: str, **options: Any) -> Run:
     return run
 
 
+FUZZES = {"--venues": fuzz_venues, "--small": fuzz_small, "--plain": fuzz_plain}
+"""What a flag asks for instead of a world on chain."""
+
+
 def main(words: list[str]) -> None:
-    """Fuzz each seed, of worlds with exchanges after ``--venues``; the first defect ends it with its traceback."""
-    seeds = [word for word in words if word != "--venues"]
-    for seed in seeds:
-        (fuzz if seeds == words else fuzz_venues)(int(seed))
+    """Fuzz each seed, of the worlds that a flag names; the first defect ends it with its traceback."""
+    run = FUZZES.get(words[0], fuzz)
+    for seed in words[words[0] in FUZZES :]:
+        run(int(seed))
 
 
 if __name__ == "__main__":

@@ -255,6 +255,7 @@ class Hops:
         self._edges: dict[tuple[int, int], list[Any]] = defaultdict(list)
         for edge in network.edges:
             self._edges[edge.source, edge.target].append(edge)
+        self._buyers = {n for n, node in enumerate(network.nodes) if node.kind == "dip_buyer"}
         self._books = {n for n, node in enumerate(network.nodes) if node.kind == "order_book"}
         self._exchanges = {n for n, node in enumerate(network.nodes) if node.kind == "exchange"}
         self._clearer = {
@@ -277,8 +278,8 @@ class Hops:
             return next((h for h, a, amount in legs if amount < 0 and a == asset and h != node), node)
         if kind in self.ENGINE and (exchange := self._exchange_behind(event)) >= 0:
             return exchange
-        if kind == "cancel" and self.columns["node"][self.columns["cause"][event]] != node:
-            return market  # the book drops orders that their owner cannot pay for
+        if kind == "cancel" and node not in self._buyers and self.columns["node"][self.columns["cause"][event]] != node:
+            return market  # the book drops orders that their owner cannot pay for; a dip buyer takes its own away
         if kind == "liquidation":
             claims = (holder for holder, _, amount in legs if amount < 0 and holder not in (node, market))
             return next(claims, node)

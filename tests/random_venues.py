@@ -3,6 +3,7 @@
 `random_venues(seed)` draws one or two exchanges with one to four coins each and, half of the time, the on-chain
 kinds of `random_worlds` around the same coins, which then sell into order books, read them and borrow. A third of
 the worlds have a fault of `FAULTS`: no makers, extreme prices, coarse lots, stalled feeds, crowds at the margin.
+Whales, dip buyers, loans and redeemers come from `random_layers`.
 
 Whatever a graph states keeps enough slack that without a shock nobody fails: prices move by ticks, yields, funding
 and interest alone, and what they can add up to over the horizon is less than anybody's distance to liquidation. A
@@ -19,6 +20,7 @@ import networkx as nx
 
 from contagion.graph import build
 from tests import random_worlds as on_chain
+from tests.random_layers import add_layers
 from tests.random_worlds import WEALTH, Draft
 
 MINUTE_US = 60_000_000
@@ -29,11 +31,11 @@ FLOOR = 0.05
 class Venues(Draft):
     """A draft with exchanges: which books, coins and makers each has, and what is wrong in this world."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, small: bool = False) -> None:
         super().__init__(seed)
-        self.seed = seed
-        self.rng.seed(f"venues {seed}")
-        self.minutes = self.between(1, 10)
+        self.seed, self.small = seed, small
+        self.rng.seed(f"small {seed}" if small else f"venues {seed}")
+        self.minutes = self.between(0.5, 2) if small else self.between(1, 10)
         self.fault = self.rng.choice(list(FAULTS)) if self.chance(0.35) else ""
         self.spot: dict[str, dict[str, str]] = {}
         self.perpetual: dict[str, dict[str, str]] = {}
@@ -56,9 +58,12 @@ class Venues(Draft):
         return f"{max(value / self.prices[asset], 10.0**-digits):.{digits}f}"
 
 
-def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
-    """Return a graph and the names that may be knocked out of it."""
-    draft = Venues(seed)
+def random_venues(seed: int, *, small: bool = False, layers: bool = True) -> tuple[nx.MultiDiGraph, list[str]]:
+    """Return a graph and the names that may be knocked out of it.
+
+    small : one exchange of one or two coins, at most two minutes long; layers : with the parts of `random_layers`.
+    """
+    draft = Venues(seed, small)
     mixed = draft.chance(0.5) and draft.fault not in ("extreme prices", "a price of a tick")
     if mixed:
         on_chain._add_assets(draft)
@@ -67,7 +72,7 @@ def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
         on_chain._add_issuers(draft)
     else:
         _add_coins(draft)
-    for number in range(draft.rng.choice([1, 1, 2, 2])):
+    for number in range(1 if small else draft.rng.choice([1, 1, 2, 2])):
         _add_exchange(draft, f"exchange{number}")
     if mixed:
         _add_on_chain(draft)
@@ -77,6 +82,8 @@ def random_venues(seed: int) -> tuple[nx.MultiDiGraph, list[str]]:
     for number in range(draft.rng.randint(1, 4)):
         _add_shock(draft, number)
     _add_hedged_issuers(draft, seed)
+    if layers:
+        add_layers(draft, seed)
     FAULTS.get(draft.fault, lambda _: None)(draft)
     for name in draft.spot:
         draft.nodes[name]["pool"] = draft.rng.choice([1, 1, 0.1])
@@ -175,7 +182,7 @@ def _add_coins(draft: Venues) -> None:
     draft.node("usd", "asset", decimals=draft.rng.choice([2, 6, 8]))
     draft.prices["usd"] = 1.0
     span = {"extreme prices": (-6, 9), "a price of a tick": (-9, -6)}.get(draft.fault, (-2, 5))
-    for number in range(draft.rng.randint(1, 4)):
+    for number in range(draft.rng.randint(1, 2 if draft.small else 4)):
         price = max(float(f"{10 ** draft.rng.uniform(*span):.4g}"), 1e-9)
         price = float(f"{price:.9f}")
         fits = [d for d in (0, 2, 6, 8, 9, 12) if price / 10**d < 1 and 1e9 / price * 10**d < 1e16]
