@@ -6,18 +6,20 @@ line it stands on. The checks of a graph that was built in Python are the same o
 
 import copy
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import networkx as nx
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from contagion import graph as schema
 from contagion.assembly import build, check_graph
 from contagion.errors import BadInput, Misfit, Problem, closest
-from contagion.params import Duration, Params, explain, plain
+from contagion.log.kinds import KINDS
+from contagion.params import Duration, Params, Positive, Share, explain, plain
 from contagion.simulation import Simulation
 from contagion.source import Source, parse_source, read_source
 
@@ -41,6 +43,34 @@ class Target(Params):
     source: str = ""
 
 
+class Link(Params):
+    """A step of the chain that an account tells, in its place: a kind of event, or a level that a price crosses.
+
+    node, asset, market : patterns such as ``loop-*``; fall : the share of its first price that a market has lost.
+    """
+
+    id: str
+    title: str = ""
+    kind: str | None = None
+    node: str | None = None
+    asset: str | None = None
+    market: str | None = None
+    below: Positive | None = None
+    above: Positive | None = None
+    fall: Share | None = None
+
+    @model_validator(mode="after")
+    def _event_or_price(self) -> Self:
+        levels = [name for name in ("below", "above", "fall") if getattr(self, name) is not None]
+        if (self.kind is None) != (len(levels) == 1):
+            raise ValueError("state either a 'kind' of event, or a 'market' and one of 'below', 'above' and 'fall'")
+        if levels and self.market is None:
+            raise ValueError(f"{levels[0]!r} is about a price: state its 'market'")
+        if levels and (self.node is not None or self.asset is not None):
+            raise ValueError(f"{levels[0]!r} is about a price of a 'market': 'node' and 'asset' are of events")
+        return self
+
+
 class ScenarioParams(Params):
     """The keys of a scenario file."""
 
@@ -57,6 +87,7 @@ class ScenarioParams(Params):
     shocks: list[dict[str, Any]] = []
     switches: dict[str, Switch] = {}
     targets: list[Target] = []
+    links: list[Link] = []
     reduced: dict[str, Any] = {}
     extends: str = ""
     set: dict[str, Any] = {}
@@ -167,6 +198,8 @@ def _validated(
         if isinstance(misfit, Misfit):
             raise BadInput([source.problem(_stated(source, _in_file(params, misfit.path)), misfit.what)]) from None
         raise
+    if problems := _check_links(source, params, opened):
+        raise BadInput(sorted(problems))
     return Scenario(params, source, overrides, [opened] if keep else [])
 
 
@@ -251,6 +284,30 @@ def _check_switches(source: Source, params: ScenarioParams) -> list[Problem]:
             schema.knock_out(_graph_of(params), name)
         except KeyError as error:
             problems.append(source.problem(("switches", name), str(error.args[0])))
+    return problems
+
+
+def _check_links(source: Source, params: ScenarioParams, sim: Simulation) -> list[Problem]:
+    """Return what no run could find: unknown kinds (where all code is the package's) and patterns without a match."""
+    foreign = any(node.get("kind") not in schema.KINDS for node in params.nodes.values())
+    quoted = {sim.feed_names[market] for market, _ in sim.feeds}
+    problems, known = [], set[str]()
+    for number, link in enumerate(params.links):
+        path = ("links", number)
+        if link.id in known:
+            problems.append(source.problem((*path, "id"), f"there is a link {link.id!r} already"))
+        known.add(link.id)
+        if link.kind is not None and link.kind not in KINDS and not foreign:
+            what = f"no event is of kind {link.kind!r}{closest(link.kind, KINDS)}"
+            problems.append(source.problem((*path, "kind"), what))
+        names: dict[str, Iterable[str]] = {
+            "node": sim.network.names, "asset": sim.assets, "market": quoted if link.kind is None else sim.feed_names,
+        }  # fmt: skip
+        for key, candidates in names.items():
+            pattern = getattr(link, key)
+            if pattern is not None and not any(fnmatchcase(name, pattern) for name in candidates):
+                what = f"matches no {key}: {pattern!r}{closest(pattern, candidates)}"
+                problems.append(source.problem((*path, key), what))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""`why`, `diff`, `bilateral` and `targets`: what reads saved runs."""
+"""`why`, `links`, `diff`, `bilateral` and `targets`: what reads saved runs."""
 
 import sys
 from pathlib import Path
@@ -30,6 +30,29 @@ def why(run_directory: Path, what: str, as_json: bool) -> None:
         shell.print_json(asdict(chain))
     else:
         click.echo(str(chain))
+
+
+@click.command()
+@shell.run_directory
+@shell.as_json
+def links(run_directory: Path, as_json: bool) -> None:
+    """Print when each link of the cascade happened, beside its place in the account.
+
+    Links are what the scenario states in [[links]], in the order of the account.
+    """
+    from contagion.metrics.links import observed
+    from contagion.runs import load_run
+
+    run = load_run(run_directory)
+    name = str(run.facts.get("scenario") or run_directory)
+    facts = observed(run.scenario.get("links", []), run.tables["events"], run.tables["prices"], run.books)
+    if as_json:
+        shell.print_json({"scenario": name, **facts})
+        return
+    from contagion.terminal import console_on
+    from contagion.terminal.links import links_text
+
+    click.echo(links_text(console_on(sys.stdout), facts, name), nl=False)
 
 
 @click.command()

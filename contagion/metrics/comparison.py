@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import FAILURES
+from contagion.metrics import links
 from contagion.metrics.groups import rows_by_group
 from contagion.units import PRICE_SCALE, SECOND
 
@@ -18,7 +19,7 @@ Integers = NDArray[np.int64]
 SETTINGS = (
     "scenario", "seed", "reduced", "overrides", "knock_outs", "shock", "shuffle_ties", "until_us", "twins", "platform",
 )  # fmt: skip
-_CLOCKS = ("wall_s", "events_per_s")
+_NO_FIGURES = ("wall_s", "events_per_s", "seed", "links.seen.")
 _ZERO_IF_ABSENT = ("losses_by_", "failures_by_kind.", "liquidated.by_", "total_losses.terms.", "spillover.")
 _NAMED = {"node": "holders", "kind": "kinds", "asset": "assets", "market": "feeds"}
 _SAME = ("time_us", "kind", "node", "member", "asset", "market", "quantity", "price", "value")
@@ -31,6 +32,7 @@ def compare(one: Any, other: Any) -> dict[str, Any]:
         "settings": _settings(one.manifest, other.manifest),
         "inputs": inputs(one, other),
         "figures": figures(one.facts, other.facts),
+        "links": links.compare(one, other),
         "failures": failures(one, other),
         "parting": parting(one, other),
     }
@@ -153,7 +155,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in _leaves(facts):
-        if isinstance(value, int | float) and not isinstance(value, bool) and key not in _CLOCKS and key != "seed":
+        if isinstance(value, int | float) and not isinstance(value, bool) and not key.startswith(_NO_FIGURES):
             yield key, float(value)
 
 

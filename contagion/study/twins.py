@@ -16,7 +16,7 @@ import networkx as nx
 from contagion.assembly import ROW_BUDGET, build, collect
 from contagion.graph import MARKETS, knock_out
 from contagion.ledger import Ledger
-from contagion.metrics import cascade
+from contagion.metrics import cascade, links
 from contagion.metrics.bilateral import bilateral
 from contagion.metrics.summary import loss_at, summarise
 from contagion.network import Network
@@ -74,6 +74,8 @@ def run(
     tables["bilateral"] = bilateral(tables["postings"], tables["prices"], tables["events"]["kind"], base.books)
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
+        if stated := base.scenario["links"]:
+            base.facts["links"] = links.observed(stated, tables["events"], tables["prices"], base.books)
     if twins and shock:
         others = {name: _run(graph, end_us, name, options, progress)[0] for name in _twins(graph)}
         _add_twins(base, others)

@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.links import agreement, links_table
 from contagion.units import SECOND, format_duration
 
 WIDEST = 100
@@ -129,6 +130,8 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     imbalance = facts["ledger"]["max_imbalance"]
     checked = f"balanced: every asset sums to zero after {facts['events']:,} events"
     yield "Ledger", Text(checked if not imbalance else f"IMBALANCE of {imbalance}", style="red" if imbalance else "")
+    if told := facts.get("links"):
+        yield "Links", Group(Text(agreement(told["order"])), links_table(told["seen"]))
 
 
 def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contagion.terminal import count, money, price
+from contagion.terminal.links import sides
 from contagion.units import SECOND, format_duration
 
 _ROWS = 12
@@ -68,6 +69,8 @@ def _blocks(facts: Mapping[str, Any]) -> Iterable[tuple[str, RenderableType]]:
             yield label, _figures([_row(row["figure"].removeprefix(prefix), row, money) for row in _largest(chosen)])
     if prices := _prices(rows):
         yield "Prices", prices
+    if facts["links"]:
+        yield "Links", sides(facts["links"])
     yield "Failures in one run alone", _failures(facts["failures"])
     yield "Logs", Text("\n".join(_parting(facts["parting"])))
 
