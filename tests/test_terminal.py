@@ -137,3 +137,11 @@ def test_a_terminal_gets_a_bar_for_each_twin(monkeypatch: pytest.MonkeyPatch) ->
     assert "base" in stream.getvalue()
     assert "frozen" in stream.getvalue()
     assert "30s of 1min" in stream.getvalue()
+
+
+def test_value_locked_is_displayed_beside_what_it_nets(cascade: Any) -> None:
+    """Two loans of 1.485M are displayed and not there; the pool and the lender have the rest."""
+    locked = cascade.facts["tvl"]
+    text = summary_text(Console(file=io.StringIO(), width=100, highlight=False), cascade)
+    assert locked["displayed"]["start"] - locked["net"]["start"] == pytest.approx(760_000 + 725_000)
+    assert "Value locked  displayed 47.0M → " in text and ", net of what counts twice 45.5M → " in text

@@ -13,6 +13,7 @@ from contagion.metrics.groups import Owners
 from contagion.metrics.losses import Losses, by_holder_value, losses, shortfalls
 from contagion.metrics.marks import Floats, Marks
 from contagion.metrics.spillover import Table, spillovers
+from contagion.metrics.tvl import value_locked
 from contagion.units import SECOND
 
 TOLERANCE = 1e-9
@@ -55,6 +56,7 @@ def summarise(run: Any) -> dict[str, Any]:
         "carry": _carry(events, books),
         "loops": issuers.loops(events, books, lost),
         "issuer_coverage": issuers.coverage(tables["postings"], tables["balances"], books, marks),
+        "tvl": value_locked(tables["postings"], tables["balances"], books, marks),
         "events": len(events["kind"]),
         "sim_seconds": run.manifest["end_us"] / SECOND,
     }

@@ -127,6 +127,9 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     if covered := {name: both for name, both in facts["issuer_coverage"].items() if None not in both.values()}:
         both_ends = (f"{name} {both['start']:.2%} → {both['end']:.2%}" for name, both in covered.items())
         yield "Coverage", Text("of issued tokens, at the start and at the end: " + ", ".join(both_ends))
+    if (locked := facts["tvl"])["displayed"]["start"]:
+        shown, net = (f"{money(both['start'])} → {money(both['end'])}" for both in locked.values())
+        yield "Value locked", Text(f"displayed {shown}, net of what counts twice {net}")
     imbalance = facts["ledger"]["max_imbalance"]
     checked = f"balanced: every asset sums to zero after {facts['events']:,} events"
     yield "Ledger", Text(checked if not imbalance else f"IMBALANCE of {imbalance}", style="red" if imbalance else "")
