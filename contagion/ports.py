@@ -373,8 +373,8 @@ class Issuer(Protocol):
     def payment(self, quantity: int) -> int:
         """Return what a redemption of `quantity` pays."""
 
-    def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
-        """Ask for redemption and return the event; the money follows after the settlement delay."""
+    def redeem(self, holder: int, quantity: int, *, cause: int, channel: int = Channel.PANIC) -> int:
+        """Ask for redemption and return the event; the money follows later. What is sold for it goes by `channel`."""
 
     def mint(self, holder: int, money: int, *, cause: int) -> int:
         """Pay in base units of the payout and return the event; the tokens follow after the settlement delay."""

@@ -60,6 +60,14 @@ class Asset:
         """Set the reference price, as a shock does."""
         self.feeds[self.asset].move(price, event, Channel.EXOGENOUS)
 
+    def outside(self, price: int) -> int:
+        """Return -1 for a price below the peg's band, 1 above it, 0 within it or where there is no peg."""
+        if self.params.peg is None:
+            return 0
+        peg = to_units(self.params.peg, PRICE_DECIMALS)
+        width = peg * to_ppm(self.params.band) // PPM
+        return (price > peg + width) - (price < peg - width)
+
     def _grow(self) -> Process:
         sim, feed = self.sim, self.feeds[self.asset]
         growth = to_ppm(self.params.yield_rate)
@@ -71,21 +79,18 @@ class Asset:
 
     def _watch_peg(self) -> Process:
         sim, inbox = self.sim, self.sim.inbox()
-        assert self.params.peg is not None
-        peg = to_units(self.params.peg, PRICE_DECIMALS)
-        width = peg * to_ppm(self.params.band) // PPM
         feeds = {feed.market: feed for feed in sim.subscribe(self.node, asset=self.asset, inbox=inbox)}
-        outside = {market: abs(feed.mark.price - peg) > width for market, feed in feeds.items()}
+        sides = {market: self.outside(feed.mark.price) for market, feed in feeds.items()}
         while True:
             yield inbox.wait()
             for cause, tick in inbox.take():
-                was, outside[tick.market] = outside[tick.market], abs(tick.mark.price - peg) > width
-                if outside[tick.market] and not was:
-                    side = 1 if tick.mark.price < peg else -1
+                was, side = sides[tick.market], self.outside(tick.mark.price)
+                sides[tick.market] = side
+                if side and not was:
                     sim.record(
                         "de-peg", self.node, cause=cause, asset=self.asset, market=tick.market,
                         price=tick.mark.price,
-                        exposures=[Exposure(side, feeds[tick.market].opened, tick.mark)],
+                        exposures=[Exposure(-side, feeds[tick.market].opened, tick.mark)],
                     )  # fmt: skip
 
 

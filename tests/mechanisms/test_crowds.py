@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from contagion.assembly import build
 from contagion.errors import BadInput
+from contagion.log import Channel
 from contagion.mechanisms.population.sizes import scaled
 from contagion.units import SECOND
+from tests.issuer_desk import ask, issuer_graph
 from tests.sight import held, node, reprice, rows, settle
 from tests.venue_worlds import add_loop_market, add_maker, venue
 from tests.worlds import edge, graph_of
@@ -96,8 +98,9 @@ def test_isolated_accounts_have_one_position_and_no_coin() -> None:
     assert ((packed >> 8 & 255) == 255).all()
 
 
-def holders(fall: str, count: int = 400, hazards: Any = ((0.05, 60),)) -> Any:
+def holders(fall: str, count: int = 400, hazards: Any = ((0.05, 60),), **coin: Any) -> Any:
     nodes, edges = venue(funding_interval="0s")
+    nodes["eth"] |= coin
     add_maker(nodes, edges)
     terms = {"asset": "eth", "market": "eth-spot", "total": 100, "hazards": [list(pair) for pair in hazards]}
     nodes["holders"] = {"kind": "population", "count": count, "holders": terms}
@@ -254,3 +257,45 @@ def test_shares_whose_millionths_need_more_than_64_bits_keep_to_the_largest() ->
     total = 44_330_308_409_752
     parts = scaled(np.geomspace(1, 1_000, 51), total, 0.02)
     assert parts.min() > 0 and parts.max() <= 0.0201 * total
+
+
+@pytest.mark.parametrize(
+    ("coin", "channel"),
+    [({}, Channel.PANIC), ({"peg": 2000, "band": "4%"}, Channel.DEPEG), ({"peg": 2000, "band": "10%"}, Channel.PANIC),
+     ({"peg": 1500, "band": "4%"}, Channel.PANIC)],
+    ids=["no peg", "below its band", "inside its band", "above its band"],
+)  # fmt: skip
+def test_holders_sell_by_de_peg_only_a_coin_that_is_below_its_band(coin: dict[str, Any], channel: Channel) -> None:
+    sim = holders("1880", count=40, **coin)
+    assert {row.channel for row in rows(sim, "sale")} == {channel}
+    moved = sim.log.prices.columns()
+    by = set(moved["channel"][moved["market"] == sim.network.ids["eth-spot"]].tolist())
+    assert by & {Channel.PANIC, Channel.DEPEG} == {channel}
+
+
+def run_on(band: str, at: str, first: str = "") -> Any:
+    """Return a run on a hedged token with a peg of 1 after its price has fallen; `first` redeems before."""
+    graph = issuer_graph(cash=0, coins=50, token={"peg": 1, "band": band}, issuer={"unwind": 4_000}, fund=None)
+    terms = {"asset": "usde", "total": 20_000, "watch": "usde", "hazards": [[0.01, 1e6]], "interval": "1s"}
+    graph.add_node("crowd", kind="population", count=10, redeemers=terms)
+    graph.add_edge("issuer", "crowd", role="redeems")
+    graph.add_edge("usde", "crowd", role="prices")
+    sim = build(graph)
+    settle(sim)
+    if first:
+        ask(sim, "redeem", 10_000, who=first)
+    reprice(sim, "usde", at)
+    settle(sim, 300)
+    return sim
+
+
+@pytest.mark.parametrize(("band", "channel"), [("2%", Channel.DEPEG), ("10%", Channel.PANIC)])
+def test_an_issuer_sells_by_de_peg_for_those_who_run_from_one(band: str, channel: Channel) -> None:
+    trades = rows(run_on(band, "0.95"), "trade")
+    assert {row.market for row in trades} == {"eth-spot", "eth-perp"}
+    assert {row.channel for row in trades} == {channel}
+
+
+def test_an_issuer_sells_first_for_who_asked_first() -> None:
+    channels = [row.channel for row in rows(run_on("2%", "0.95", first="ann"), "trade") if row.market == "eth-spot"]
+    assert channels == sorted(channels) and set(channels) == {Channel.PANIC, Channel.DEPEG}

@@ -2,17 +2,21 @@
 
 Who leaves is the order in which members were drawn, how many in an interval a binomial draw from the node's own
 stream; nobody leaves twice, so the stock is finite.
+
+What they do moves prices through one of two channels. De-peg: the coin that they leave has a peg, the price that they
+look at is that coin's, and it lies below the peg's band. Panic: everything else, a fall inside the band included.
 """
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import expm1
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
+from contagion.log import Channel
 from contagion.params import Positive, Share
 from contagion.ports import FEEDS, Feed, Process
 from contagion.simulation import Simulation
@@ -49,6 +53,13 @@ def leavers(rng: np.random.Generator, left: int, rate: float, interval_us: int) 
     return int(rng.binomial(left, round(-expm1(-rate * interval_us / HOUR), 12)))
 
 
+class Pegged(Protocol):
+    """An asset, which may have a peg."""
+
+    def outside(self, price: int) -> int:
+        """Return -1 for a price below the peg's band, 1 above it, 0 within it or where there is no peg."""
+
+
 class Leaving:
     """The members of a crowd who have not left yet, and the price that they look at."""
 
@@ -77,6 +88,13 @@ class Leaving:
                 if count := leavers(rng, self.count - self.gone, rate, self.interval_us):
                     self.gone += count
                     leave(np.arange(self.gone - count, self.gone), cause)
+
+    def channel(self, asset: int) -> Channel:
+        """Return the channel of who leaves a coin now: de-peg where its own price lies below its band, else panic."""
+        assert self._feed is not None
+        coin = self.sim.mechanisms[self.sim.network.ids[self.sim.ledger.assets[asset].name]]
+        broken = self._feed.asset == asset and cast(Pegged, coin).outside(self._price) < 0
+        return Channel.DEPEG if broken else Channel.PANIC
 
     def _listen(self) -> list[Feed]:
         feeds = []

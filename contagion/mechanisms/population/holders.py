@@ -14,7 +14,6 @@ from pydantic import Field
 
 from contagion.accounts import AccountBook
 from contagion.errors import Misfit
-from contagion.log import Channel
 from contagion.mechanisms.population.hazards import Hazards, Leaving
 from contagion.mechanisms.population.sizes import Quantiles, draw_sizes, rows_of, scaled
 from contagion.params import AssetName, Duration, NodeName, Params, Positive, Share
@@ -75,7 +74,6 @@ class Holders:
             raise Misfit((*path, "total"), f"{terms.total} are more base units than can be counted")
 
     def _sell(self, members: NDArray[np.int64], cause: int) -> None:
-        self._exchange.sell_members(
-            self.node, members, self.sim.assets[self.terms.asset], self._coins[members], cause=cause,
-            channel=Channel.PANIC,
-        )  # fmt: skip
+        asset = self.sim.assets[self.terms.asset]
+        channel = self._leaving.channel(asset)
+        self._exchange.sell_members(self.node, members, asset, self._coins[members], cause=cause, channel=channel)

@@ -70,7 +70,8 @@ class Redeemers:
         part = min(self._waiting, self._issuer.room())
         try:
             if part:
-                cause = self._issuer.redeem(self.node, part, cause=cause)
+                channel = self._leaving.channel(self._issuer.asset)
+                cause = self._issuer.redeem(self.node, part, cause=cause, channel=channel)
                 self._waiting -= part
             refused = self._waiting > 0
         except Refused:

@@ -8,10 +8,11 @@ gets the tokens as much later. Requests beyond `capacity` (`mint_capacity`) with
 Delta-neutral: beside payout tokens it may hold coins (`backing`, at its accounts at exchanges over `margin` edges,
 or its own) and be short of perpetuals against them (`treasury`). Of new money the stated shares buy coins and are
 sold short. When what is owed, the `floor` and the `reserve` exceed what is at hand, it sells coins and buys shorts
-back in steps, and withdraws the money, as fast as exchanges let it. A hedge whose two sides differ by more than
-`tolerance`, since its short was deleveraged or liquidated or an order found nobody, is logged (`hedge-gap`) and
-closed `rehedge_delay` later: sold short anew at a price near the last, else the naked coins are sold. What funding,
-staked coins and stablecoins earn it pays on every `yield_interval` (`income`).
+back in steps, and withdraws the money, as fast as exchanges let it; a step moves prices through the channel of the
+oldest redemption that nothing else covers (panic, but where a crowd runs from a de-peg). A hedge whose two sides
+differ by more than `tolerance`, since its short was deleveraged or liquidated or an order found nobody, is logged
+(`hedge-gap`) and closed `rehedge_delay` later: sold short anew at a price near the last, else the naked coins are
+sold. What funding, staked coins and stablecoins earn it pays on every `yield_interval` (`income`).
 
 The reserve is part of the payout tokens at hand: what is set aside pays redemptions when nothing is left to sell.
 """
@@ -36,11 +37,12 @@ _HOUR = 3_600_000_000
 
 @dataclass
 class Request:
-    """A redemption that is not paid yet: to whom, how much, and the event that it waits for since."""
+    """A redemption that is not paid yet: to whom, how much, the event that it waits for since, what it is asked by."""
 
     holder: int
     left: int
     cause: int
+    channel: int
     gated: bool = False
 
 
@@ -65,6 +67,7 @@ class StablecoinIssuer:
         self.income = Income(sim, node, params, self.treasury)
         self._used: dict[str, list[tuple[int, int]]] = {"redeemed": [], "minted": []}
         self._waiting: list[Request] = []
+        self._unpaid: list[Request] = []
         self._unwinding = False
         self._order_us = 0
         self._trades = sim.twin != "frozen"
@@ -140,7 +143,7 @@ class StablecoinIssuer:
         """Return the annual rate that those who stake would earn at the rates of now."""
         return self.income.base_yield(-min(self.sim.ledger.balances[self.node][self.asset], 0))
 
-    def redeem(self, holder: int, quantity: int, *, cause: int) -> int:
+    def redeem(self, holder: int, quantity: int, *, cause: int, channel: int = Channel.PANIC) -> int:
         """Take tokens for a claim and return the event; Refused beyond the capacity or the holding."""
         sim, pays = self.sim, self.payment(quantity)
         self._refuse_strangers(holder, "redeem")
@@ -153,7 +156,8 @@ class StablecoinIssuer:
             cause=cause, channel=Channel.FEE, asset=self.asset, quantity=quantity, value=pays,
         )  # fmt: skip
         self._used["redeemed"].append((sim.env.now, quantity))
-        sim.start(self._settle(Request(holder, pays, event)))
+        self._unpaid.append(Request(holder, pays, event, channel))
+        sim.start(self._settle(self._unpaid[-1]))
         if self._trades and self.treasury.stakes and not self._unwinding and self._short() > 0:
             self._unwinding = True
             sim.start(self._unwind(event))
@@ -218,8 +222,9 @@ class StablecoinIssuer:
             request.gated = True
             self._waiting.append(request)
             sim.record("blocked-withdrawal", self.node, cause=cause, asset=self.asset, quantity=request.left)
-        if not request.left and request.gated:
+        if not request.left:
             self._waiting = [other for other in self._waiting if other is not request]
+            self._unpaid = [other for other in self._unpaid if other is not request]
 
     def _pay_waiting(self, cause: int) -> None:
         """Pay those who wait, first come, first served."""
@@ -253,9 +258,18 @@ class StablecoinIssuer:
         kept = self.sim.units(self.payout, self.params.floor + self.params.reserve)
         return kept - self.sim.ledger.balances[self.node][self.claim] - self.treasury.own(self.payout)
 
+    def _sold_for(self, wanted: int, before: int) -> int:
+        """Return the channel of the oldest redemption that is not covered but by a sale; the last one where all are."""
+        covered = sum(request.left for request in self._unpaid) - wanted
+        for request in self._unpaid:
+            covered -= request.left
+            if covered < 0:
+                return request.channel
+        return before
+
     def _unwind(self, cause: int) -> Process:
         """Sell in steps and withdraw, as long as money is missing and something is left to turn into it."""
-        sim, treasury = self.sim, self.treasury
+        sim, treasury, channel = self.sim, self.treasury, int(Channel.PANIC)
         step = sim.units(self.asset, self.params.unwind)
         step = step * 10 ** sim.ledger.assets[self.payout].decimals // 10 ** sim.ledger.assets[self.asset].decimals
         yield sim.pause(self._order_us)
@@ -265,7 +279,9 @@ class StablecoinIssuer:
             if not (left or treasury.cash() or treasury.under_way()):
                 break
             before = treasury.own(self.payout)
-            treasury.unwind(min(step, missing - treasury.cash()), cause=cause)
+            wanted = missing - treasury.cash()
+            channel = self._sold_for(wanted, channel)
+            treasury.unwind(min(step, wanted), cause=cause, channel=channel)
             treasury.withdraw(missing, cause=cause)
             if treasury.own(self.payout) > before:
                 self._pay_waiting(cause)

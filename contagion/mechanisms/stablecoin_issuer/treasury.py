@@ -199,7 +199,7 @@ class Treasury:
                     size = self.contracts(stake, bought)
                     self.trade_contracts(stake.hedge, SELL, size, cause=cause, channel=Channel.ARBITRAGE)
 
-    def unwind(self, money: int, *, cause: int) -> None:
+    def unwind(self, money: int, *, cause: int, channel: int) -> None:
         """Sell coins worth an amount of the payout, in the stated order, and buy back as much of their shorts.
 
         Where transfers are halted comes last. Coins from outside go first, so that those at the exchange go on being
@@ -212,11 +212,11 @@ class Treasury:
             if (outside := whole - max(self.here(stake), 0)) > 0:
                 self._deposit(stake, stake.coin, min(size, outside), cause)
             size = min(size, max(self.here(stake), 0))
-            sold = self.sell(stake, size, cause=cause, channel=Channel.PANIC) if size else 0
+            sold = self.sell(stake, size, cause=cause, channel=channel) if size else 0
             money -= int(self.worth(stake.coin, sold))
             if stake.hedge and sold > 0:
                 back = min(self.contracts(stake, sold), max(self.short(stake.hedge), 0))
-                self.trade_contracts(stake.hedge, BUY, back, cause=cause, channel=Channel.PANIC)
+                self.trade_contracts(stake.hedge, BUY, back, cause=cause, channel=channel)
 
     def close_gap(self, hedge: Any, gap: int, *, cause: int) -> bool:
         """Sell contracts against naked coins, else coins; or buy contracts back. Return whether anything traded."""
