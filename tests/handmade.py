@@ -17,7 +17,17 @@ from contagion.runs import Books
 from contagion.units import PRICE_SCALE
 
 Columns = dict[str, Any]
-VENUES = ["cancel", "insurance", "uncovered-deficit", "unfilled", "margin-call", "leverage", "funding", "bad-debt"]
+VENUES = [
+    "cancel",
+    "insurance",
+    "uncovered-deficit",
+    "unfilled",
+    "margin-call",
+    "leverage",
+    "funding",
+    "bad-debt",
+    "flash-loan",
+]
 KINDS = [
     "clock",
     "start",

@@ -70,7 +70,7 @@ def bilateral(postings: Columns, prices: Columns, kinds: Any, books: Any) -> dic
     events: dict[int, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
     names = ("event", "holder", "member", "asset", "amount")
     for event, holder, member, asset, amount in zip(*(postings[n].tolist() for n in names), strict=True):
-        if event > books.opening:
+        if event > books.opening and books.kinds[kinds[event]] != "flash-loan":
             worth = marks.series(holder, asset).at(np.array([event]))[0]
             events[event][holder, member] += amount * float(worth)
     for event, changes in events.items():

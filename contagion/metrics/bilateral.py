@@ -2,7 +2,8 @@
 
 Only transfers have two sides. What a falling price takes from a holder goes to nobody, and is in
 `losses_by_channel` and not here; so the rows of this table do not sum to the loss of a run, but to the transfer
-part of everybody's change of equity, exactly.
+part of everybody's change of equity, exactly. A flash loan is lent and returned within one unwinding, at one time:
+nobody loses it, and neither of its two events is here.
 
 The rule: at every event after the opening, what each holder's legs are worth to it, at its own marks after the
 event, is what it gained or lost by that event; members of a population are taken one by one. Losers lose to all
@@ -25,6 +26,8 @@ from contagion.metrics.marks import Floats, Marks
 Columns = dict[str, NDArray[Any]]
 
 NOBODY = "nobody"
+RETURNED = ("flash-loan",)
+"""Kinds of events that others of that kind undo at once, in full."""
 _ROUNDING = 1e-12
 
 
@@ -35,7 +38,7 @@ def bilateral(postings: Columns, prices: Columns, kinds: NDArray[Any], books: An
     another.
     """
     nobody, count = len(books.holders), len(Channel)
-    event, node, change = _changes(postings, Marks(prices, books), books)
+    event, node, change = _changes(_transfers(postings, kinds, books), Marks(prices, books), books)
     losses = _sums(event, node, np.maximum(-change, 0.0), nobody + 1)
     gains = _sums(event, node, np.maximum(change, 0.0), nobody + 1)
     size = len(kinds)
@@ -73,10 +76,15 @@ def by_pair(table: Columns, names: list[str]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["value"])
 
 
-def _changes(postings: Columns, marks: Marks, books: Any) -> tuple[Integers, Integers, Floats]:
+def _transfers(postings: Columns, kinds: NDArray[Any], books: Any) -> Columns:
+    """Return the legs of all events after the opening but those that are undone."""
+    undone = np.isin(kinds, [number for number, kind in enumerate(books.kinds) if kind in RETURNED])
+    chosen = np.flatnonzero((postings["event"] > books.opening) & ~undone[postings["event"]])
+    return {name: column[chosen] for name, column in postings.items()}
+
+
+def _changes(moved: Columns, marks: Marks, books: Any) -> tuple[Integers, Integers, Floats]:
     """Return (event, node, change of equity) for everybody with legs at an event, members one by one."""
-    later = np.flatnonzero(postings["event"] > books.opening)
-    moved = {name: column[later] for name, column in postings.items()}
     owners = Owners(moved["holder"], moved["member"], len(books.holders))
     size = max(len(owners), 1)
     keys, group = np.unique(moved["event"].astype(np.int64) * size + owners.rows, return_inverse=True)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ LOG = events(
     {"kind": "payment", "cause": 0},  # 2
     {"kind": "trade", "cause": 2},  # 3
     {"kind": "liquidation", "cause": 3},  # 4
+    {"kind": "flash-loan", "cause": 3},  # 5
 )
 STILL = prices([1, 100])
 
@@ -71,6 +73,16 @@ def test_events_are_shared_one_by_one() -> None:
     assert pairs(journal) == {("ann", "bob"): {"none": 5}, ("bob", "cat"): {"penalty": 5}}
 
 
+def test_a_flash_loan_that_is_returned_is_lost_by_nobody() -> None:
+    """The world lends 900 to ann, who repays a debt of 900 to bob, and gets them back: only what bob gets moved."""
+    log = events({"kind": "start", "cause": 0}, *({"kind": kind, "cause": 1} for kind in ("flash-loan", "payment")))
+    log["kind"] = np.append(log["kind"], log["kind"][2])
+    lent, back = ((2, WORLD, USD, -900), (2, ANN, USD, 900)), ((4, WORLD, USD, 900), (4, ANN, USD, -900))
+    journal = postings(*lent, (3, ANN, USD, -900), (3, BOB, USD, 900), *back)
+    rows = by_pair(bilateral(journal, STILL, log["kind"], FOUR), NAMES)
+    assert [(row["loser"], row["receiver"], row["value"]) for row in rows] == [("ann", "bob", 900)]
+
+
 def test_members_of_a_population_lose_to_each_other() -> None:
     journal = postings((4, ANN, USD, -7, 0), (4, ANN, USD, 4, 1), (4, BOB, USD, 3))
     assert pairs(journal) == {("ann", "ann"): {"penalty": 4}, ("ann", "bob"): {"penalty": 3}}
@@ -95,7 +107,7 @@ def test_pairs_of_sectors_are_sums_over_their_nodes() -> None:
 
 
 LEG = st.tuples(
-    st.sampled_from([2, 3, 4]), st.integers(0, 3), st.integers(0, 1), st.integers(-9, 9), st.integers(-1, 1)
+    st.sampled_from([2, 3, 4, 5]), st.integers(0, 3), st.integers(0, 1), st.integers(-9, 9), st.integers(-1, 1)
 )
 
 
