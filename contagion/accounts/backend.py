@@ -100,8 +100,8 @@ class NumpyBackend:
         loose, depth = shells.core.loose, shells.depth
         before = depth[loose] & ABSENT
         depth[loose] = before
-        entries, ends = shells.within(count)
-        known = entries[depth[entries] == np.repeat(np.arange(count + 1), np.diff(ends, prepend=0))]
+        known = shells.within(count)
+        known = known[np.diff(known, prepend=-1) > 0]
         beyond, before = loose[before > count], before[before > count]
         members = np.concatenate((known, beyond))
         margin, radius = self.survey(members, self.book.rules.padded(prices))

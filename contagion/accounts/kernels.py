@@ -253,23 +253,20 @@ def look(
 
 
 @_compiled()
-def _candidates(entries: Members, ends: Integers, loose: Members, depth: Depths) -> tuple[int, Members]:
-    """Return who is in some layers, how many they are, and then the loose that are in none of them."""
-    members, start, count = np.empty(len(entries) + len(loose), np.int32), 0, 0
+def _candidates(entries: Members, loose: Members, depth: Depths, count: int) -> tuple[int, Members]:
+    """Return how many are listed, each once, and who; then the loose that are not in the first `count` shells."""
+    members, known = np.empty(len(entries) + len(loose), np.int32), 0
+    for i in range(len(entries)):
+        if not i or entries[i] != entries[i - 1]:
+            members[known] = entries[i]
+            known += 1
+    total = known
     for member in loose:
         depth[member] &= ABSENT
-    for level in range(len(ends)):
-        for i in range(start, ends[level]):
-            if depth[entries[i]] == level:
-                members[count] = entries[i]
-                count += 1
-        start = ends[level]
-    known = count
-    for member in loose:
-        if depth[member] >= len(ends):
-            members[count] = member
-            count += 1
-    return known, members[:count]
+        if depth[member] > count:
+            members[total] = member
+            total += 1
+    return known, members[:total]
 
 
 @_compiled()
@@ -283,17 +280,17 @@ def _level(radius: float, limits: Floats) -> int:
 
 @_compiled()
 def remake(
-    entries: Members, ends: Integers, loose: Members, depth: Depths, radii: Floats, limits: Floats, prices: Floats,
-    rows: Integers, assets: Floats, lines: Floats, loan: float,
+    entries: Members, loose: Members, depth: Depths, radii: Floats, limits: Floats, prices: Floats, rows: Integers,
+    assets: Floats, lines: Floats, loan: float,
 ) -> tuple[Members, Integers, Integers, Members, Members, int]:  # fmt: skip
     """Return what `backend.Remade` says, of the shells with these radii; limits : see `Shells.limits`."""
-    known, members = _candidates(entries, ends, loose, depth)
+    known, members = _candidates(entries, loose, depth, len(radii))
     total, levels = len(members), np.uint8(len(radii))
     margins, radius, listed = np.empty(total), np.empty(total), np.zeros(total, np.bool_)
     survey(rows, members, prices, assets, lines, loan, margins, radius)
     found, still, joined = np.empty(total, np.int64), np.empty(total, np.int32), np.empty(total, np.int32)
     breaches = kept = moved = 0
-    where = np.zeros(len(ends) + 1, np.int64)
+    where = np.zeros(len(radii) + 2, np.int64)
     for i in range(total):
         member, before = members[i], depth[members[i]]
         if margins[i] < 0:
@@ -368,7 +365,7 @@ class CompiledBackend:
         """Sort the members of shell `count` by the shells within, and find room for the loose."""
         return Remade(
             *remake(
-                *shells.within(count), shells.core.loose, shells.depth, shells.radii[:count],
+                shells.within(count), shells.core.loose, shells.depth, shells.radii[:count],
                 shells.limits(count, prices), self.book.rules.padded(prices), self.rows, self.assets, self.lines,
                 self.loan,
             )

@@ -105,12 +105,17 @@ class Shells:
         self._touched, self._settled = array("i"), CHUNK
         return members
 
-    def within(self, k: int) -> tuple[Members, Integers]:
-        """Return all that layers 0 to k list, and where each of them ends."""
+    def within(self, k: int) -> Members:
+        """Return all that layers 0 to k list, in ascending order: rows are then read as they lie in memory.
+
+        Who has come from one of these layers to another is there twice, and nobody who has left them all.
+        """
         parts: list[Any] = []
         for layer, joined in zip(self._layers[: k + 1], self._joined, strict=False):
-            parts += (layer, joined)
-        return np.concatenate(parts), np.cumsum([len(part) for part in parts])[1::2]
+            parts += (layer, joined) if joined else (layer,)
+        listed = np.concatenate(parts)
+        listed.sort()
+        return listed
 
     def arrange(self, entries: Members, ends: Integers, made: int, prices: Floats, loose: Members) -> None:
         """Take the first layers, one after the other in `entries`; `made` shells serve from these prices on."""
