@@ -19,7 +19,8 @@ def test_a_variant_is_the_other_scenario_with_its_own_values() -> None:
 
 
 def test_shocks_are_replaced_and_switches_joined() -> None:
-    more = '[switches.pool]\nremove = ["usde-pool:trades"]\nabout = "x"\n[[shocks]]\nkind = "reprice"\nasset = "eth"\nsize = -0.1\n'
+    shock = '[[shocks]]\nkind = "reprice"\nasset = "eth"\nsize = -0.1\n'
+    more = '[switches.pool]\nremove = ["usde-pool:trades"]\nabout = "x"\n' + shock
     with pytest.raises(BadInput, match="no switch, node or edge 'usde-pool:trades'"):
         loads(HEAD + more)
     variant = loads(HEAD + more.replace("usde-pool:trades", "keeper-a:trades")).params

@@ -196,7 +196,8 @@ class DipBuyer:
         """Return the cash that is left for one book, without the fee on it, when all bids on others are taken."""
         bids = [other.market.notional(other.rests, other.at) for other in self._demands if other is not demand]
         cash = demand.market.clearing.balance(self.node, demand.market.numeraire)
-        return max(float(cash / self._with_fee) - sum(bids), 0.0)
+        left: float = cash / self._with_fee - sum(bids)
+        return max(left, 0.0)
 
     def _buy(self, demand: Demand) -> None:
         """Buy what is offered up to the limit."""
