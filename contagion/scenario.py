@@ -311,10 +311,19 @@ def _check_links(source: Source, params: ScenarioParams, sim: Simulation) -> lis
     return problems
 
 
+def _item_name(item: Any) -> str:
+    """Return by what an item of a list is named: its own name or, of one edge between two nodes, that edge's."""
+    facts = item if isinstance(item, dict) else {}
+    ends = (facts.get("from"), facts.get("to"))
+    if facts.get("name") or not all(isinstance(end, str) for end in ends):
+        return str(facts.get("name", ""))
+    return schema.edge_name(*map(str, ends), facts)
+
+
 def _override(table: Any, keys: Sequence[str], value: Any) -> None:
     """Set a value by its dotted path; list items by number or by their `name`, tables by the longest match."""
     if isinstance(table, list):
-        names = [str(item.get("name", "")) for item in table if isinstance(item, dict)]
+        names = [_item_name(item) for item in table]
         if keys[0] not in names and not (keys[0].isdigit() and int(keys[0]) < len(table)):
             raise KeyError(f"there is no item {keys[0]!r}{closest(keys[0], names)}")
         number = names.index(keys[0]) if keys[0] in names else int(keys[0])

@@ -41,6 +41,12 @@ def test_a_wrong_value_is_reported_where_the_variant_states_it(text: str, what: 
         loads(HEAD + text)
 
 
+def test_an_edge_between_two_nodes_is_named_as_in_a_knock_out() -> None:
+    text = '[set]\n"edges.usde-pool:prices:keeper-a.latency" = "3s"'
+    (edge,) = [e for e in loads(HEAD + text).params.edges if e.get("latency") == "3s" and e["to"] == "keeper-a"]
+    assert (edge["from"], edge["role"]) == ("usde-pool", "prices")
+
+
 def test_only_shipped_scenarios_can_be_extended(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('extends = "venue-crsh"\nname = "mine"\n', encoding="utf-8")
