@@ -317,7 +317,7 @@ def _item_name(item: Any) -> str:
     ends = (facts.get("from"), facts.get("to"))
     if facts.get("name") or not all(isinstance(end, str) for end in ends):
         return str(facts.get("name", ""))
-    return schema.edge_name(*map(str, ends), facts)
+    return schema.edge_name(str(ends[0]), str(ends[1]), facts)
 
 
 def _override(table: Any, keys: Sequence[str], value: Any) -> None:

@@ -72,9 +72,8 @@ class MarketMaker:
                 )
                 raise Misfit((*self._path, "quotes", name), what)
         self._quoted = [self._quoted_at(names[name], terms) for name, terms in sorted(self.params.quotes.items())]
-        self._groups: defaultdict[int, list[Quoted]] = defaultdict(list)
-        for quoted in self._quoted:
-            self._groups[quoted.market.asset].append(quoted)
+        self._nets = self.params.inventory == "net"
+        self._net: dict[int, tuple[int, float]] = {}
 
     def processes(self) -> Iterable[Process]:
         """Return the quoting."""
@@ -128,6 +127,8 @@ class MarketMaker:
         sim = self.sim
         for quoted in self._quoted:
             quoted.start = quoted.held = self._inventory(quoted)
+        self._count_net()
+        for quoted in self._quoted:
             quoted.cause = sim.opening
             self._requote(quoted, quoted.cause)
         while True:
@@ -190,6 +191,14 @@ class MarketMaker:
             if self._worth_quoting(quoted):
                 self._requote(quoted, quoted.cause)
 
+    def _count_net(self) -> None:
+        """Add up what it has of each asset over all its books, and how much of it that may be."""
+        groups: defaultdict[int, list[Quoted]] = defaultdict(list)
+        for quoted in self._quoted:
+            groups[quoted.market.asset].append(quoted)
+        for asset, group in groups.items():
+            self._net[asset] = (sum(q.held - q.start for q in group), sum(q.capacity for q in group))
+
     def _come_back(self) -> None:
         """Quote again; what coins it has by now are its collateral and no inventory to be traded away."""
         self._away_until = None
@@ -198,6 +207,7 @@ class MarketMaker:
             if self.params.inventory == "net":
                 quoted.held = self._inventory(quoted)
                 quoted.start = 0 if quoted.market.perpetual else quoted.held
+        self._count_net()
 
     def _log_leverage(self, leverage: float) -> None:
         if leverage != inf and abs(leverage - self._leverage) >= _LEVERAGE_STEP and self._stressed:
@@ -241,6 +251,9 @@ class MarketMaker:
     def _learn_from_trades(self, quoted: Quoted) -> None:
         """Let the reference learn from what has traded since the last look, with it or with anybody."""
         held, market = self._inventory(quoted), quoted.market
+        if self._nets and held != quoted.held:
+            had, capacity = self._net[market.asset]
+            self._net[market.asset] = (had + held - quoted.held, capacity)
         traded, quoted.held = abs(held - quoted.held), held
         price = market.price_in_currency()
         if self._from_prints:
@@ -254,8 +267,10 @@ class MarketMaker:
 
     def _use(self, quoted: Quoted) -> float:
         """Return the share of the capacity that inventory uses, positive when long."""
-        group = self._groups[quoted.market.asset] if self.params.inventory == "net" else (quoted,)
-        held, capacity = sum(q.held - q.start for q in group), sum(q.capacity for q in group)
+        if self._nets:
+            held, capacity = self._net[quoted.market.asset]
+        else:
+            held, capacity = quoted.held - quoted.start, quoted.capacity
         return max(min(held / capacity, 1.0), -1.0)
 
     def _centre(self, quoted: Quoted) -> int:
