@@ -34,12 +34,15 @@ class Recipe:
     shuffle_ties: bool = False
     until_us: int | None = None
 
-    def load(self, scenario: str, allow_code: bool = False) -> Scenario:
-        """Return the scenario as it will run. BadInput for whatever the recipe or the scenario has wrong."""
+    def load(self, scenario: str, allow_code: bool = False, *, keep: bool = False) -> Scenario:
+        """Return the scenario as it will run. BadInput for whatever the recipe or the scenario has wrong.
+
+        keep : leave the simulation that the check has opened to the first run (such a scenario stays in its process).
+        """
         overrides = dict(parse_override(text) for text in self.overrides)
         if self.seed is not None:
             overrides["seed"] = self.seed
-        keep = self.shock and not self.knock_outs and not self.shuffle_ties
+        keep = keep and self.shock and not self.knock_outs and not self.shuffle_ties
         model = load(scenario, overrides, reduced=self.reduced, allow_code=allow_code, keep=keep)
         if self.knock_outs and (problems := unfit(model.graph(), self.knock_outs, model.source.file, allow_code)):
             raise BadInput(problems)

@@ -33,7 +33,7 @@ def test_shocks_are_replaced_and_switches_joined() -> None:
     [
         ('[set]\n"nodes.usde-pool.amplification" = 0', r':4:1: set\."nodes\.usde-pool\.amplification": .*(greater|1)'),
         ('[set]\n"nodes.usde-pol.amplification" = 5', r":4:1: set\..*did you mean \'usde-pool\'"),
-        ('[set]\n"nodes.loop-usde-a.ltv" = "99%"', r":4:1: set\..*ltv"),
+        ('[set]\n"nodes.loop-usde-a.ltv" = "199%"', r":4:1: set\..*ltv"),
     ],
 )
 def test_a_wrong_value_is_reported_where_the_variant_states_it(text: str, what: str) -> None:

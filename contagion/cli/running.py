@@ -48,7 +48,7 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
         not options["no_twins"], options["shuffle_ties"], options["until_us"],
     )  # fmt: skip
     began = time.perf_counter()
-    model = recipe.load(scenario, options["allow_code"])
+    model = recipe.load(scenario, options["allow_code"], keep=True)
     directory = shell.place(output, model.name)
     typed = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
     manifest = typed | provenance(recipe, model)
