@@ -115,6 +115,10 @@ class Scenario:
         """Return the simulation at rest that `load` was asked to keep, to the first who asks for it."""
         return self._opened.pop() if self._opened else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: all but the simulation, whose processes cannot be sent."""
+        return self.__dict__ | {"_opened": []}
+
     def resolved(self) -> dict[str, Any]:
         """Return the content after defaults and overrides, as JSON knows it."""
         return dict(plain(self.params))
