@@ -1,4 +1,4 @@
-"""Run random worlds and check all that must hold: ``python -m tests.fuzz [--venues|--small|--plain] SEED...``."""
+"""Run random worlds and check everything that must hold: ``python -m tests.fuzz [FLAG] SEED...``, flags in `FUZZES`."""
 
 import sys
 from random import Random

@@ -50,7 +50,7 @@ class Engine:
         self.backstop = Backstop(sim, custody, roster, terms)
         self._contracts = sorted((line for line in marks.lines if line.asset in custody.contracts), key=_by_asset)
         self._coins = self._sale_order([line for line in marks.lines if line.asset not in custody.contracts])
-        self._called: set[int] = set()
+        self._called: dict[int, int] = {}
         self._slice, self._limited = to_ppm(terms.slice), terms.order_limit == "bankruptcy"
         self._slice_above = float(terms.slice_above) * 10 ** sim.ledger.assets[custody.settlement].decimals
 
@@ -81,18 +81,21 @@ class Engine:
             if near and holder not in self._called:
                 cause = self.roster.cohort(np.array([holder]), np.array([-1]), prices).cause[0]
                 event = self.sim.record("margin-call", holder, cause=int(cause), market=self.node)
-                self._called.add(holder)
+                self._called[holder] = event
                 self.calls.fire(event, holder)
             elif not near:
-                self._called.discard(holder)
+                self._called.pop(holder, None)
 
     def _cancel_orders(self, cohort: Cohort) -> None:
+        """Cancel what named accounts have resting, and tell them: by the mark, or their call where none has moved."""
+        own = max((line.event for line in self.roster.lines), default=0)
         for row in np.flatnonzero(cohort.member < 0).tolist():
             holder = int(cohort.holder[row])
             for book in self.books:
                 if any(book.resting(holder)):
                     book.cancel_all(holder, cause=int(cohort.cause[row]), distress=True)
-            self.calls.fire(int(cohort.cause[row]), holder)
+            cause = int(cohort.cause[row])
+            self.calls.fire(cause if cause <= own else self._called.get(holder, cause), holder)
 
     # --------------------------------------------------------------------------------- 4, 5: contracts
 
