@@ -1,7 +1,9 @@
 """A run as one picture: how far every price fell, and when how much was liquidated.
 
 Prices are shown relative to their start, so that markets of any unit share one axis; each line carries its
-name and its worst fall at its end. The time axis spans what happened, not the whole horizon. Colours are those of
+name and its worst fall at its end. The markets by which holders value what they have come before others.
+Where a price moves more often than the picture can show, the line is the last price of each step and a pale band
+spans its lowest and highest. The time axis spans what happened, not the whole horizon. Colours are those of
 Okabe and Ito (2008), which people with colour blindness can tell apart.
 """
 
@@ -18,6 +20,7 @@ SMALLEST_MOVE = 0.001
 _LOG_BELOW = 0.1
 _GREY = "#5A5A5A"
 _BINS = 150
+_STEPS = 500
 _SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (0.0, ""))
 _WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
 """Seconds that one bar may stand for."""
@@ -60,7 +63,9 @@ def draw(run: Any, path: Path) -> None:
 def moving(run: Any) -> tuple[list[Line], int]:
     """Return the feeds that moved, the one that fell most first, and how many more moved but are not shown."""
     table, books = run.tables["prices"], run.books
-    found = []
+    found: list[Line] = []
+    primary: dict[str, bool] = {}
+    own = {feed for marks in books.marks for feed in marks[: len(books.assets)]}
     for feed in np.unique(table["market"]).tolist():
         rows = np.flatnonzero(table["market"] == feed)
         prices = table["price"][rows] / PRICE_SCALE
@@ -68,7 +73,8 @@ def moving(run: Any) -> tuple[list[Line], int]:
         if feed < len(books.holders) and np.abs(ratio - 1).max() >= SMALLEST_MOVE:
             kind = books.holder_kinds[feed]
             found.append(Line(books.feeds[feed], kind, table["time_us"][rows] / SECOND, ratio))
-    found.sort(key=lambda one: (-one.fall, one.kind == "oracle", one.name))
+            primary[books.feeds[feed]] = feed in own
+    found.sort(key=lambda one: (not primary[one.name], -one.fall, one.kind == "oracle", one.name))
     return found[: len(PALETTE)], max(len(found) - len(PALETTE), 0)
 
 
@@ -91,12 +97,26 @@ def _span(run: Any, paths: list[Line], times: NDArray[np.float64]) -> tuple[floa
     return (start, end, "minutes", 60.0) if end - start > 120.0 else (start, end, "seconds", 1.0)
 
 
+def _banded(axes: Any, line: Line, end: float, unit: float, colour: str) -> Line:
+    """Draw the band of a line that moves too often, and return the line of its last prices, a step each."""
+    edges = np.linspace(0.0, end, _STEPS + 1)
+    at = np.searchsorted(edges, line.seconds, side="right")
+    steps, first = np.unique(at, return_index=True)
+    low, high = (reduce(line.ratio, first) for reduce in (np.minimum.reduceat, np.maximum.reduceat))
+    last = line.ratio[np.append(first[1:], len(at)) - 1]
+    start = edges[np.minimum(steps, _STEPS) - 1]
+    axes.fill_between(start / unit, low * 100, high * 100, step="post", color=colour, alpha=0.15, linewidth=0)
+    return line._replace(seconds=start, ratio=last)
+
+
 def _draw_prices(axes: Any, paths: list[Line], left_out: int, span: tuple[float, float, float]) -> None:
     from matplotlib import ticker
 
     _, end, seconds = span
     labels = []
     for colour, one in zip(PALETTE, paths, strict=False):
+        if len(one.seconds) > 2 * _STEPS:
+            one = _banded(axes, one, end, seconds, colour)
         x, y = np.append(one.seconds, end) / seconds, np.append(one.ratio, one.ratio[-1]) * 100
         dashed = one.kind == "oracle"
         axes.step(x, y, where="post", color=colour, linewidth=1.8, linestyle=(0, (4, 1.5)) if dashed else "-")
