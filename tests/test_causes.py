@@ -14,7 +14,7 @@ from contagion.scenario import load
 from tests.invariants import Hops
 from tests.test_configs import reduced
 
-SCENARIOS = ("venue-crash", "usde-loops")
+SCENARIOS = ("usde-spiral", "venue-crash", "usde-loops")
 SAMPLE, HOUR_US = 100, 3_600_000_000
 
 
