@@ -17,6 +17,7 @@ sold. What funding, staked coins and stablecoins earn it pays on every `yield_in
 The reserve is part of the payout tokens at hand: what is set aside pays redemptions when nothing is left to sell.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -65,7 +66,8 @@ class StablecoinIssuer:
         self.settled, self.paid = Signal(sim.env), Signal(sim.env)
         self.treasury = Treasury(sim, node, params)
         self.income = Income(sim, node, params, self.treasury)
-        self._used: dict[str, list[tuple[int, int]]] = {"redeemed": [], "minted": []}
+        self._used: dict[str, deque[tuple[int, int]]] = {"redeemed": deque(), "minted": deque()}
+        self._sums = dict.fromkeys(self._used, 0)
         self._waiting: list[Request] = []
         self._unpaid: list[Request] = []
         self._unwinding = False
@@ -155,7 +157,7 @@ class StablecoinIssuer:
             (self.node, self.claim, -pays), (holder, self.claim, pays),
             cause=cause, channel=Channel.FEE, asset=self.asset, quantity=quantity, value=pays,
         )  # fmt: skip
-        self._used["redeemed"].append((sim.env.now, quantity))
+        self._count("redeemed", quantity)
         self._unpaid.append(Request(holder, pays, event, channel))
         sim.start(self._settle(self._unpaid[-1]))
         if self._trades and self.treasury.stakes and not self._unwinding and self._short() > 0:
@@ -175,7 +177,7 @@ class StablecoinIssuer:
             (self.node, self.minting, -tokens), (holder, self.minting, tokens),
             cause=cause, channel=Channel.FEE, asset=self.payout, quantity=tokens, value=money,
         )  # fmt: skip
-        self._used["minted"].append((sim.env.now, tokens))
+        self._count("minted", tokens)
         sim.start(self._deliver(holder, tokens, event))
         self._pay_waiting(event)
         if self._trades and any(stake.share_ppm for stake in self.treasury.stakes):
@@ -183,9 +185,14 @@ class StablecoinIssuer:
         return event
 
     def _room(self, what: str, capacity: int) -> int:
-        since = self.sim.env.now - _HOUR
-        self._used[what] = [(time, amount) for time, amount in self._used[what] if time > since]
-        return max(capacity - sum(amount for _, amount in self._used[what]), 0)
+        used, since = self._used[what], self.sim.env.now - _HOUR
+        while used and used[0][0] <= since:
+            self._sums[what] -= used.popleft()[1]
+        return max(capacity - self._sums[what], 0)
+
+    def _count(self, what: str, amount: int) -> None:
+        self._used[what].append((self.sim.env.now, amount))
+        self._sums[what] += amount
 
     def _refuse_strangers(self, holder: int, what: str) -> None:
         sim = self.sim
