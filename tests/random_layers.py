@@ -31,6 +31,19 @@ def add_layers(draft: Any, seed: int) -> None:
         if draft.nodes[name]["kind"] == "market_maker":
             learns, inventory = draft.rng.choice(["prints", "fills"]), draft.rng.choice(["net", "book"])
             draft.nodes[name] |= {"learns": learns, "inventory": inventory}
+    draft.rng = Random(f"slide {seed}")
+    if draft.chance(_OFTEN) and draft.fault != "a price of a tick":
+        _slide(draft)
+
+
+def _slide(draft: Any) -> None:
+    """Let all coins slide together, slowly enough that whoever has time to answer does."""
+    first, *others = draft.volatile
+    betas = {coin: draft.between(0.5, 1.5) for coin in others}
+    draft.shocks.append({
+        "kind": "reprice", "name": "slide", "asset": first, "size": draft.between(-0.5, -0.1), "betas": betas,
+        "at": _second(draft, 1, 9), "over": _second(draft, 5, 40), "steps": draft.rng.randint(5, 30),
+    })  # fmt: skip
 
 
 def _books(draft: Any, venue: str) -> dict[str, str]:
@@ -123,10 +136,10 @@ def _add_whale(draft: Any, name: str, venue: str, platform: str, pledge: tuple[s
 def _add_looper(draft: Draft, name: str, platform: str, read: tuple[str, str, str], reserve: dict[str, float]) -> float:
     """Add a loop on a platform that sells into the exchange's book; return what it owes."""
     (coin, source, book), ltv, equity = read, reserve["ltv"], draft.wealth(0.01, 0.3)
-    below = draft.between(1.0, max(reserve["threshold"] / ltv / SLACK, 1.0))
+    below = max(round(reserve["threshold"] / ltv / 1.04 * draft.between(0.95, 1), 4), 1.0)
     draft.node(
         name, "looper", collateral=coin, debt="usd", equity=draft.tokens(coin, equity), ltv=ltv,
-        rounds=draft.rng.randint(0, 8), latency=draft.duration(2), optional=True, unwind_below=below,
+        rounds=draft.rng.randint(3, 11), latency=draft.duration(2), optional=True, unwind_below=below,
         unwind_to=round(below + draft.between(0.001, 0.1), 4),
     )  # fmt: skip
     draft.edge("borrows", name, platform)
