@@ -23,6 +23,7 @@ VENUE_SEEDS = range(int(os.environ.get("CONTAGION_FUZZ_VENUES", "16")))
 REGRESSIONS = {
     13: "a withdrawal that waited heard of new liquidity before its edge let it",
     21: "an issuer that marks its own token at par: the term of liabilities",
+    472: "a keeper repaid with coins that an order of its own was on its way to sell",
     1165: "two overlapping repricings took a price below zero",
 }
 """Seeds that show a defect we once had (or could have), run whatever the number of seeds is."""

@@ -5,8 +5,8 @@ it looks for the repayment that pays most: proceeds of the seized collateral at 
 the repayment and gas. Below `minimum_profit` it does nothing, logs `unprofitable` once and looks again when
 something changes, unless even the whole bonus would not pay for the gas. What it seizes it sells at
 once over the route of at most two markets that pays best, or redeems with an issuer that lets it (`redeems`
-edge). Gas is kept back from its capital. A size whose rest the protocol would refuse as dust gives way to the
-nearest ones that leave enough or nothing.
+edge). Gas is kept back from its capital, and so is what an order under way will sell. A size whose rest the
+protocol would refuse as dust gives way to the nearest ones that leave enough or nothing.
 """
 
 from collections import defaultdict
@@ -146,7 +146,8 @@ class Liquidator:
 
     def _liquidate(self, lender: Lender, position: Position, offer: Offer, call: int) -> bool:
         """Return whether a liquidation went through."""
-        capital = self.sim.ledger.balances[self.node][offer.debt] - self._in_debt_asset(offer, self.params.gas)
+        held = self.sim.ledger.balances[self.node][offer.debt] - self._under_way[offer.debt]
+        capital = held - self._in_debt_asset(offer, self.params.gas)
         if capital <= 0:
             return False
         size, way = self._plan(offer, self._deal(offer, min(offer.largest, capital)).repay)
