@@ -141,9 +141,6 @@ class Custodian(Protocol):
     def deposit(self, holder: int, asset: int, amount: int, *, cause: int) -> int:
         """Take a client's coins in at once; Refused while halted."""
 
-    def halted(self) -> bool:
-        """Return whether transfers are halted."""
-
     def funding_rate(self, contract: int) -> float:
         """Return the annual rate that longs pay on a contract, by the premium since the last payment."""
 

@@ -8,7 +8,6 @@ from contagion.assembly import build, collect
 from contagion.errors import BadInput
 from contagion.log import Channel
 from contagion.mechanisms.arbitrageur.venues import CHAIN, plan
-from contagion.mechanisms.stablecoin_issuer import StablecoinIssuer
 from contagion.units import SECOND
 from contagion.venues import BUY, SELL
 from tests.invariants import check_hops, check_order, check_replay, watch_books
@@ -318,7 +317,6 @@ def test_what_a_pool_sells_below_par_is_redeemed_at_once_without_any_inventory()
     checked(sim)
 
 
-@pytest.mark.skipif(not hasattr(StablecoinIssuer, "mint"), reason="this issuer only redeems")
 def test_where_the_book_is_dearer_tokens_are_minted_and_the_payout_is_bought_back() -> None:
     """The pool is too dear to buy in, so that the window is where a dollar costs one."""
     issuer = {"fee": 0, "mint_fee": 0, "mint_capacity": 10_000_000, "delay": "1min"}

@@ -283,10 +283,6 @@ class Exchange:
         """Take a client's coins in at once; Refused while halted. Return the event."""
         return self.custody.deposit(holder, asset, amount, cause=cause)
 
-    def halted(self) -> bool:
-        """Return whether transfers are halted."""
-        return self.custody.halted_until() > 0
-
     def funding_rate(self, contract: int) -> float:
         """Return the annual rate that longs pay on a contract, by the premium since the last payment."""
         return self.funding.rate(contract)

@@ -124,7 +124,7 @@ class Treasury:
         Where something is left to sell elsewhere, nothing is expected of an exchange whose transfers are halted.
         """
         elsewhere = any(self.sellable(stake) and not _halted(stake) for stake in self.stakes)
-        paying = [account for account in self.accounts if not (elsewhere and account.halted())]
+        paying = [account for account in self.accounts if not (elsewhere and account.halted_until())]
         return sum(self._expected(account, self._cash(account)) for account in paying)
 
     def _cash(self, account: Custodian) -> int:
@@ -272,7 +272,7 @@ class Treasury:
             try:
                 account.withdraw(self.node, self.payout, amount, cause=cause)
             except Refused:
-                self._modesty[account.node] = self._modesty.get(account.node, 0) + (not account.halted())
+                self._modesty[account.node] = self._modesty.get(account.node, 0) + (not account.halted_until())
                 self._log_refused(self.payout, account, amount, cause)
             else:
                 self._asked[account.node] = asked + amount
@@ -296,7 +296,7 @@ class Treasury:
 
 def _halted(stake: Stake) -> bool:
     """Return whether what a sale brings could not be had, because transfers are halted."""
-    return stake.account is not None and stake.account.halted()
+    return stake.account is not None and stake.account.halted_until() > 0
 
 
 def affordable(levels: Sequence[tuple[int, int]], money: int, scale: int) -> int:
