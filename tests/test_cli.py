@@ -344,7 +344,8 @@ def test_an_interrupted_run_says_so_and_how_to_run_again(here: Path) -> None:
     assert manifest("out")["status"] == "running"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
-    assert process.returncode == 130, err
+    # Shells read both as 130; Python ends itself by the signal where it arrived within generated code.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert out == ""
     assert manifest("out")["status"] == "interrupted"
     assert "contagion run cascade.toml -o out-2" in err
