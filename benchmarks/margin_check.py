@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 
 COINS, PERPETUALS = 12, 8
 ASSETS = COINS + PERPETUALS
+SHIFTS = 8 * np.arange(SLOTS)[:, None]
 RATIO, LOAN, MAINTENANCE = 0.85, 0.02, 0.01
 CLOSE_FACTOR, BONUS, DUST = 0.5, 1.05, 1_000_000
 SIGMA, DRIFT = 5e-4, -5e-5
@@ -136,22 +137,21 @@ def _interest(rows: Integers, prices: Floats) -> Floats:
 
 def liquidate(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
     """Return the rows of accounts after their liquidation, and the value sold by asset."""
-    new, padded, sold = rows.copy(), np.append(prices, np.zeros(256 - ASSETS)), np.zeros(256)
-    ids = np.array([slot_ids(rows, slot) for slot in range(SLOTS)]).T
-    quantity, cost, cash = rows[:, QUANTITY : QUANTITY + SLOTS], rows[:, COST : COST + SLOTS], rows[:, CASH]
-    notional = quantity * padded[ids]
-    contract = (ids >= COINS) & (ids < ASSETS)
-    perpetual = contract.any(axis=1)
-    pledged, debt = np.where(contract, 0, notional).sum(axis=1), np.maximum(-cash, 0)
-    share = np.minimum(BONUS * CLOSE_FACTOR * debt / np.maximum(pledged, 1), 1)
+    new = np.ascontiguousarray(rows.T)
+    quantity, cost, cash = new[QUANTITY : QUANTITY + SLOTS], new[COST : COST + SLOTS], new[CASH]
+    ids = (new[0] >> SHIFTS) & 255
+    price = np.append(prices, np.zeros(256 - ASSETS)).take(ids)
+    notional = quantity * price
+    perpetual, debt, worth = ids[0] >= COINS, np.maximum(-cash, 0), notional.sum(axis=0)
+    share = np.minimum(BONUS * CLOSE_FACTOR * debt / np.maximum(worth, 1), 1)
     over = perpetual | (share >= 1) | (debt < DUST)
-    seized = np.where(over[:, None], quantity, (quantity * share[:, None]).astype(np.int64))
-    new[:, QUANTITY : QUANTITY + SLOTS] -= seized
-    new[over, COST : COST + SLOTS] = 0
-    closed = np.maximum(cash + (cost + notional).sum(axis=1), 0).astype(np.int64)
-    new[:, CASH] = np.where(over, closed, cash + (debt * CLOSE_FACTOR).astype(np.int64))
-    sold = np.bincount(ids.ravel(), (seized * padded[ids]).ravel(), 256)[:ASSETS]
-    return new, sold
+    seized = np.where(over, quantity, (quantity * share).astype(np.int64))
+    closed = np.maximum(cash + (cost.sum(axis=0) + worth), 0).astype(np.int64)
+    cash[:] = np.where(over, closed, cash + (debt * CLOSE_FACTOR).astype(np.int64))
+    quantity -= seized
+    cost *= ~over
+    sold = np.bincount(ids.ravel(), (seized * price).ravel(), 256)[:ASSETS]
+    return np.ascontiguousarray(new.T), sold
 
 
 def play(

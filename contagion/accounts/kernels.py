@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 
 from contagion.accounts.backend import Remade
 from contagion.accounts.book import AccountBook
+from contagion.accounts.memory import prefetch
 from contagion.accounts.rules import CASH, COST, EMPTY, IDS, QUANTITY, ROUNDING, SLOTS, WIDTH, Floats, Integers
 from contagion.accounts.shells import ABSENT, FIXED, LOOSE, SIZE, SLOPE, Core, Depths, Shells
 from contagion.accounts.singles import Members
 
 HASH = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio (Knuth 1973, section 6.4)."""
-AHEAD = 32
-"""Rows that are on their way through the memory at once."""
+AHEAD = 16
+"""How many rows before it is needed a row begins its way through the memory."""
+CACHED = 1 << 11
+"""Members whose margins stay in the nearest cache until they are sorted."""
+STEP_BITS = 0x6A09E667F3BCD
+"""Mantissa of the root of two, by which the radii of shells grow."""
 RIGHT, LEFT, BOUND, FAR_RIGHT, FAR_LEFT = range(5)
 """Columns of what is known of each asset, from `rules.Tables`."""
 ROOM, PRICES = -1, -2
@@ -79,17 +84,12 @@ def _bent_weight(rows: Integers, member: Any, prices: Floats, assets: Floats) ->
 def survey(
     rows: Integers, members: Members, prices: Floats, assets: Floats, lines: Floats, loan: float, margins: Floats,
     radii: Floats,
-) -> int:  # fmt: skip
-    """Fill in margin and survival radius of members (`rules.survey`); return nothing of interest.
-
-    Rows are far apart in memory. Both ends of the next AHEAD are read before the first is needed, so that
-    their ways through the memory overlap; what was read has to be returned, or the compiler leaves it out.
-    """
-    fetched = 0
+) -> None:  # fmt: skip
+    """Fill in margin and survival radius of members (`rules.survey`)."""
     for i in range(len(members)):
-        if i % AHEAD == 0:
-            for k in range(i, min(i + AHEAD, len(members))):
-                fetched ^= rows[np.uint64(members[k]), 0] ^ rows[np.uint64(members[k]), WIDTH - 1]
+        if i + AHEAD < len(members):
+            prefetch(rows, members[i + AHEAD], 0)
+            prefetch(rows, members[i + AHEAD], WIDTH - 1)
         member = np.uint64(members[i])
         cash, packed, bent, held = float(rows[member, CASH]), rows[member, 0], False, False
         fixed, size, weight = cash * (loan if cash < 0 else 1.0), abs(cash), 0.0
@@ -115,7 +115,6 @@ def survey(
         if weight == 0:
             radius = -1.0 if margin < 0 else 1.0 if held else np.inf
         margins[i], radii[i] = margin, min(radius, 1.0) if held else radius
-    return fetched
 
 
 @_compiled()
@@ -134,6 +133,9 @@ def fill(
 ) -> None:  # fmt: skip
     """Read columns of a core, from `start` to `end`, from the rows of its members; note where they are in a table."""
     for i in range(start, end):
+        if i + AHEAD < end:
+            prefetch(rows, members[i + AHEAD], 0)
+            prefetch(rows, members[i + AHEAD], WIDTH - 1)
         member = np.uint64(members[i])
         cash, packed, bends = float(rows[member, CASH]), rows[member, 0], False
         fixed = cash * (loan if cash < 0 else 1.0)
@@ -270,12 +272,76 @@ def _candidates(entries: Members, loose: Members, depth: Depths, count: int) -> 
 
 
 @_compiled()
-def _level(radius: float, limits: Floats) -> int:
-    """Return how many limits, which rise, are below a radius; of most, nearly all."""
-    level = len(limits)
+def _level(radius: float, limits: Floats, guess: Any) -> Any:
+    """Return how many limits, which rise, are below a radius, quickly if about as many are as guessed."""
+    level = min(max(guess, 0), len(limits))
     while level and limits[level - 1] >= radius:
         level -= 1
+    while level < len(limits) and limits[level] < radius:
+        level += 1
     return level
+
+
+@_compiled()
+def _levels(radius: Floats, limits: Floats, level: Depths) -> None:
+    """Put into `level` how many limits are below each radius; limits grow by about the root of two.
+
+    The exponent of a radius and half of its mantissa's range tell which: bits instead of branches that go either way.
+    """
+    least = limits[0] if len(limits) else 1.0
+    scaled = radius / least
+    bits = scaled.view(np.int64)
+    for i in range(len(radius)):
+        octave, rest = (bits[i] >> 52) - 1023, bits[i] & 0xFFFFFFFFFFFFF
+        level[i] = _level(radius[i], limits, 2 * octave + 1 + (rest > STEP_BITS))
+
+
+@_compiled()
+def _sort_known(
+    members: Members, margins: Floats, level: Depths, depth: Depths, found: Integers, breaches: int, sizes: Integers
+) -> int:
+    """Note depths, count the members of each level, and return how many breach, who are put into `found`."""
+    for i in range(len(members)):
+        depth[members[i]] = level[i]
+        sizes[level[i]] += 1
+        if margins[i] < 0:
+            found[breaches] = members[i]
+            breaches += 1
+    return breaches
+
+
+@_compiled()
+def _sort_loose(
+    members: Members, margins: Floats, level: Depths, depth: Depths, count: Any, most: int, found: Integers,
+    breaches: int, sizes: Integers, still: Members, kept: int, joined: Members, moved: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Return how many breach now, how many therefore stay loose, and how many come to a layer further out."""
+    for i in range(len(members)):
+        member, before = members[i], depth[members[i]]
+        if margins[i] < 0:
+            found[breaches] = still[kept] = member
+            breaches, kept = breaches + 1, kept + 1
+            depth[member], level[i] = before | LOOSE, LOOSE
+            continue
+        depth[member] = level[i] = min(level[i], before)
+        if level[i] <= count:
+            sizes[level[i]] += 1
+        elif level[i] < min(before, most):
+            joined[moved] = member
+            moved += 1
+    return breaches, kept, moved
+
+
+@_compiled()
+def _by_level(members: Members, level: Depths, sizes: Integers) -> tuple[Members, Integers]:
+    """Return members in the order of their levels, as many of each as `sizes` has, and where each level ends."""
+    ends = np.cumsum(sizes)
+    sorted_members, where = np.empty(ends[-1], np.int32), ends - sizes
+    for i in range(len(members)):
+        if level[i] < len(sizes):
+            sorted_members[where[level[i]]] = members[i]
+            where[level[i]] += 1
+    return sorted_members, ends
 
 
 @_compiled()
@@ -285,38 +351,26 @@ def remake(
 ) -> tuple[Members, Integers, Integers, Members, Members, int]:  # fmt: skip
     """Return what `backend.Remade` says, of the shells with these radii; limits : see `Shells.limits`."""
     known, members = _candidates(entries, loose, depth, len(radii))
-    total, levels = len(members), np.uint8(len(radii))
-    margins, radius, listed = np.empty(total), np.empty(total), np.zeros(total, np.bool_)
-    survey(rows, members, prices, assets, lines, loan, margins, radius)
+    total, count = len(members), np.uint8(len(radii))
+    margins, radius, level = np.empty(CACHED), np.empty(CACHED), np.empty(total, np.uint8)
     found, still, joined = np.empty(total, np.int64), np.empty(total, np.int32), np.empty(total, np.int32)
-    breaches = kept = moved = 0
-    where = np.zeros(len(radii) + 2, np.int64)
-    for i in range(total):
-        member, before = members[i], depth[members[i]]
-        if margins[i] < 0:
-            found[breaches] = member
-            breaches += 1
-            if i >= known:
-                depth[member] = before | LOOSE
-                still[kept] = member
-                kept += 1
-                continue
-        level = np.uint8(_level(radius[i], radii if i < known else limits))
-        depth[member] = level = level if i < known else min(level, before)
-        listed[i] = level <= levels
-        if listed[i]:
-            where[level + 1] += 1
-        elif level < min(before, len(limits)):
-            joined[moved] = member
-            moved += 1
-    where = np.cumsum(where)
-    inner = np.empty(where[-1], np.int32)
-    for i in range(total):
-        if listed[i]:
-            level = depth[members[i]]
-            inner[where[level]] = members[i]
-            where[level] += 1
-    return inner, where[:-1].copy(), found[:breaches].copy(), still[:kept].copy(), joined[:moved].copy(), total
+    sizes, breaches, kept, moved = np.zeros(len(radii) + 1, np.int64), 0, 0, 0
+    for start in range(0, known, CACHED):
+        end = min(start + CACHED, known)
+        part, to = members[start:end], level[start:end]
+        survey(rows, part, prices, assets, lines, loan, margins, radius)
+        _levels(radius[: end - start], radii, to)
+        breaches = _sort_known(part, margins, to, depth, found, breaches, sizes)
+    for start in range(known, total, CACHED):
+        end = min(start + CACHED, total)
+        part, to = members[start:end], level[start:end]
+        survey(rows, part, prices, assets, lines, loan, margins, radius)
+        _levels(radius[: end - start], limits, to)
+        breaches, kept, moved = _sort_loose(
+            part, margins, to, depth, count, len(limits), found, breaches, sizes, still, kept, joined, moved
+        )
+    inner, ends = _by_level(members, level, sizes)
+    return inner, ends, found[:breaches].copy(), still[:kept].copy(), joined[:moved].copy(), total
 
 
 class CompiledBackend:
