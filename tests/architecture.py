@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "matplotlib": ("plot",),
     "jinja2": ("report",),
     "numba": ("accounts",),
+    "llvmlite": ("accounts",),
 }
 """Who may import what is neither in the standard library nor NumPy."""
 

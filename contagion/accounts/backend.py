@@ -1,4 +1,4 @@
-"""The arithmetic behind an index: by NumPy here, compiled in `kernels`, with the same bits.
+"""The arithmetic behind an index: by NumPy here, compiled in `compiled`, with the same bits.
 
 Margins of a core are those of `rules.margins`: the same products and sums in the same order.
 """

@@ -116,6 +116,6 @@ def backend(book: AccountBook, compiled: bool | None) -> Backend:
     """Return compiled arithmetic if asked for, or if it may be and numba is installed; else NumPy's."""
     if compiled is False or (compiled is None and find_spec("numba") is None):
         return NumpyBackend(book)
-    kernels = import_module("contagion.accounts.kernels")
-    compiled_backend: Backend = kernels.CompiledBackend(book)
+    module = import_module("contagion.accounts.compiled")
+    compiled_backend: Backend = module.CompiledBackend(book)
     return compiled_backend

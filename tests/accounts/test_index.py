@@ -61,7 +61,7 @@ def test_numpy_and_compiled_code_find_and_evaluate_the_same(seed):
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None)
 def test_numpy_and_compiled_margins_have_the_same_bits(seed):
-    from contagion.accounts.kernels import CompiledBackend
+    from contagion.accounts.compiled import CompiledBackend
 
     rng = np.random.default_rng(seed)
     rules, prices = random_rules(rng, 5), np.exp(rng.normal(0, 3, 5)) * rng.choice([0.0, 1.0], 5, p=[0.1, 0.9])
