@@ -6,6 +6,8 @@ break their limit in the next round. All banks of a round act on the prices befo
 Since a bank's holdings keep their proportions, one number a bank says what is left of them, and a round costs two
 products with the holdings.
 
+A larger shock does not always cost more: whom it ruins sells nothing, and who sells earlier may sell at better prices.
+
 Every asset has a depth in money: a sale of V takes (1 - floor) * (1 - exp(-V / depth)) off its price, never more than
 1 - floor in a round. A bank whose equity is not above zero stops selling; a leverage exactly at the limit keeps it.
 

@@ -16,6 +16,7 @@ from contagion.finance.fire_sale_clearing import (
     channel_losses,
     fire_sale_clearing,
     fire_sale_loss,
+    least_fire_sale_clearing,
 )
 from tests.cases import published
 
@@ -48,6 +49,23 @@ def random_system(seed: int, banks: int = 5) -> System:
     deposits = np.maximum(cash + units + claims.sum(axis=0) - claims.sum(axis=1) - equity, 0.0)
     ratio, impact = rng.choice([0.0, 0.03, 0.08]), rng.choice([0.0, 1e-4, 5e-4, 2e-3])
     return System(cash, units, claims, deposits, ratio, impact, rng.choice([1.0, 0.9, 0.6]))
+
+
+def one_bank(seed: int) -> System:
+    """Return one bank near its ratio, or insolvent, in a market that may be shallow: often with two equilibria."""
+    rng = np.random.default_rng(seed)
+    cash, units, ratio = rng.uniform(0, 10), rng.uniform(20, 100), rng.uniform(0.02, 0.15)
+    debt, impact = (cash + units) * rng.uniform(0.8, 1.02), 10 ** rng.uniform(-4, -2)
+    return System(np.array([cash]), np.array([units]), np.zeros((1, 1)), np.array([debt]), ratio, impact)
+
+
+def prices_left_by_sales(bank: System) -> tuple[Floats, Floats]:
+    """Return prices on a fine grid and those that what the bank sells at them would leave."""
+    prices = np.linspace(np.exp(-bank.impact * bank.illiquid[0]) - 2e-5, 1, 200_001)
+    assets = bank.liquid[0] + prices * bank.illiquid[0]
+    equity = np.maximum(assets - bank.deposits[0], 0)
+    sold = np.clip((assets - equity / bank.required_ratio - bank.liquid[0]) / prices, 0, bank.illiquid[0])
+    return prices, np.exp(-bank.impact * sold)
 
 
 def plain_iteration(system: System) -> tuple[float, Floats, Floats]:
@@ -147,19 +165,10 @@ def test_iterating_down_from_the_top_finds_the_same_equilibrium(seed: int) -> No
 @settings(deadline=None, max_examples=60)
 @given(SEEDS)
 def test_for_one_bank_no_higher_price_on_a_grid_agrees_with_its_sales(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    cash, units, ratio = rng.uniform(0, 10), rng.uniform(20, 100), rng.uniform(0.02, 0.15)
-    debt, impact = (cash + units) * rng.uniform(0.85, 1.02), 10 ** rng.uniform(-4, -1.7)
-    prices = np.linspace(1e-3, 1, 200_001)
-    assets = cash + prices * units
-    need = assets - np.maximum(assets - debt, 0) / ratio - cash
-    sold = np.where(assets < debt, units, np.clip(need / prices, 0, units))
-    above = prices > np.exp(-impact * sold)  # sales at this price would leave a lower one
-    lowest_above = prices[-1] if above.all() else prices[np.flatnonzero(~above)[-1]]
-    found = fire_sale_clearing(
-        np.array([cash]), np.array([units]), np.zeros((1, 1)), np.array([debt]), ratio, impact
-    ).price
-    assert found == pytest.approx(np.exp(-impact * units) if above.all() else lowest_above, abs=1e-5)
+    bank = one_bank(seed)
+    prices, left = prices_left_by_sales(bank)
+    lowest_above = prices[np.flatnonzero(prices <= left)[-1]]
+    assert fire_sale_clearing(*bank).price == pytest.approx(lowest_above, abs=1e-5)
 
 
 @settings(deadline=None, max_examples=40)
@@ -187,6 +196,26 @@ def test_summing_the_series_gives_what_factorising_gives(seed: int) -> None:
         summed = fire_sale_clearing(*system)
     assert summed.price == pytest.approx(exact.price, rel=1e-12)
     assert summed.payments == pytest.approx(exact.payments, rel=1e-11, abs=1e-11)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SEEDS)
+def test_the_least_equilibrium_is_one_and_lies_below_the_greatest(seed: int) -> None:
+    system = random_system(seed)
+    least, greatest = least_fire_sale_clearing(*system), fire_sale_clearing(*system)
+    check_consistency(system, least)
+    assert least.price <= greatest.price * (1 + 1e-12)
+    assert (least.payments <= greatest.payments + 1e-9).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(SEEDS)
+def test_for_one_bank_no_lower_price_on_a_grid_agrees_with_its_sales(seed: int) -> None:
+    bank = one_bank(seed)
+    prices, left = prices_left_by_sales(bank)
+    below = prices < left
+    highest_below = prices[0] if below.all() else prices[np.flatnonzero(~below)[0]]
+    assert least_fire_sale_clearing(*bank).price == pytest.approx(highest_below, abs=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------- properties
@@ -243,7 +272,8 @@ def test_of_two_consistent_prices_the_higher_is_taken() -> None:
     """Solvent at 1, insolvent at what the sale of everything would leave: nobody sells, although all could run."""
     bank = np.array([0.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0])
     assert fire_sale_clearing(*bank, 0, 6e-4).price == 1
-    assert 100 * np.exp(-6e-4 * 100) < 95
+    panic = least_fire_sale_clearing(*bank, 0, 6e-4)
+    assert panic.price == pytest.approx(np.exp(-0.06), rel=1e-14) and panic.defaulted.all()
 
 
 @pytest.mark.parametrize(("debt", "defaults"), [(100, False), (101, True)])
@@ -254,9 +284,11 @@ def test_a_bank_worth_exactly_what_it_owes_is_not_in_default(debt: int, defaults
 
 
 def test_a_cycle_without_cash_pays_in_full() -> None:
-    """Two banks that owe each other 0.3 and have nothing: the greatest solution is that both pay."""
-    found = fire_sale_clearing(np.zeros(2), np.zeros(2), np.array([[0, 0.3], [0.3, 0]]), np.zeros(2), 0.08, 1e-3)
+    """Two banks that owe each other 0.3 and have nothing: both pay in the greatest solution, neither in the least."""
+    system = np.zeros(2), np.zeros(2), np.array([[0, 0.3], [0.3, 0]]), np.zeros(2), 0.08, 1e-3
+    found = fire_sale_clearing(*system)
     assert found.payments.tolist() == [0.3, 0.3] and not found.defaulted.any()
+    assert least_fire_sale_clearing(*system).payments.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(

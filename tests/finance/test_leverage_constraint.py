@@ -172,6 +172,12 @@ def test_who_is_insolvent_or_has_nothing_to_sell_does_not_sell() -> None:
     assert not bare.rounds and bare.loss == 0
 
 
+def test_a_larger_shock_can_leave_higher_prices_since_whom_it_ruins_does_not_sell() -> None:
+    bank = np.array([[60.0]]), np.array([40.0]), np.array([5.0]), np.array([100.0]), 20, 18
+    mild, hard = (indirect_contagion(*bank, illiquid_shock=shock) for shock in (0.05, 0.13))
+    assert mild.prices < 1 == hard.prices
+
+
 def test_rounds_are_limited_and_arguments_that_mean_nothing_are_refused() -> None:
     bank = np.array([[60.0]]), np.array([40.0]), np.array([4.0])
     with pytest.raises(RuntimeError, match="1 banks are still above their limit after 0 rounds"):
