@@ -94,12 +94,12 @@ def fire_sale_clearing(
     (0.993585931, 12.8694553, [False])
     """
     banks = _banks(liquid, illiquid, liabilities, deposits, required_ratio, impact, recovery)
-    defaulted, price = np.zeros(len(banks.liquid), dtype=np.bool_), 1.0
+    defaulted = np.zeros(len(banks.liquid), dtype=np.bool_)
     while True:
         shortfall = _shortfall(banks, defaulted)
         inflow = _Line(banks.due - banks.shares.T @ shortfall.constant, -(banks.shares.T @ shortfall.slope))
         assets = _Line(banks.liquid + inflow.constant, banks.illiquid + inflow.slope)
-        price = _highest_price(banks, assets, defaulted, price)
+        price = _highest_price(banks, assets, defaulted)
         failing = ~defaulted & (assets.at(price) < banks.owed)
         if not failing.any():
             break
@@ -233,8 +233,8 @@ def _sales(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_], price: fl
     return np.where(defaulted, banks.illiquid, sales), np.where(defaulted, banks.liquid, used)
 
 
-def _highest_price(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_], highest: float) -> float:
-    """Return the highest price, not above `highest`, at which sales bring about just this price.
+def _highest_price(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_]) -> float:
+    """Return the highest price at which what is sold brings about just this price.
 
     In u = 1 / price the sales of all are piecewise linear, with corners where a bank starts to sell and where it has
     sold everything. In a piece, -log(u) + impact * sales is convex, and zero where price and sales agree: the first
@@ -244,8 +244,8 @@ def _highest_price(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_], h
     selling = (need.constant > 0) & (banks.illiquid > 0)
     rate, offset, most = need.constant[selling], need.slope[selling], banks.illiquid[selling]
     settled = banks.illiquid[defaulted].sum()
-    first, last = 1 / highest, max(1 / highest, float(np.exp(banks.impact * (settled + most.sum()))))
-    corners = np.concatenate([[first], -offset / rate, (most - offset) / rate, [last]]).clip(first, last)
+    last = float(np.exp(banks.impact * (settled + most.sum())))
+    corners = np.concatenate([[1.0], -offset / rate, (most - offset) / rate, [last]]).clip(1.0, last)
     order = np.argsort(corners, kind="stable")
     corners = corners[order]
     left, right, piece = corners[:-1], corners[1:], np.diff(corners) > 0

@@ -276,6 +276,17 @@ def test_of_two_consistent_prices_the_higher_is_taken() -> None:
     assert panic.price == pytest.approx(np.exp(-0.06), rel=1e-14) and panic.defaulted.all()
 
 
+def test_a_bank_that_could_stop_selling_at_two_prices_stops_at_the_higher() -> None:
+    """Price and sales agree twice while it sells a part, and once more when it has sold all."""
+    bank = System(np.zeros(1), np.array([100.0]), np.zeros((1, 1)), np.array([70.32]), 0.3, 0.003754)
+    prices, left = prices_left_by_sales(bank)
+    crossings = prices[np.flatnonzero(np.diff(np.sign(left - prices)))]
+    assert len(crossings) == 3
+    found, least = fire_sale_clearing(*bank), least_fire_sale_clearing(*bank)
+    assert found.price == pytest.approx(crossings[2], abs=1e-5) and 0 < found.sales[0] < 100
+    assert least.price == pytest.approx(crossings[0], abs=1e-5) and least.sales[0] == 100
+
+
 @pytest.mark.parametrize(("debt", "defaults"), [(100, False), (101, True)])
 def test_a_bank_worth_exactly_what_it_owes_is_not_in_default(debt: int, defaults: bool) -> None:
     found = fire_sale_clearing(np.array([30]), np.array([70]), np.zeros((1, 1)), np.array([debt]), 0, 1e-3)

@@ -94,7 +94,7 @@ def random_system(seed: int) -> tuple[System, Terms]:
     holdings = rng.uniform(0, 40, (banks, kinds)) * (rng.random((banks, kinds)) < 0.8)
     cash, other = rng.uniform(0, 10, banks), rng.uniform(20, 100, banks)
     owed = (holdings.sum(axis=1) + cash + other) * (1 - rng.uniform(0.025, 0.08, banks))
-    loans = owed * rng.uniform(0.1, 0.9, banks)
+    loans = owed * rng.uniform(0, 0.9, banks) * rng.choice([0.0, 0.1, 1.0], banks)
     terms = Terms(rng.uniform(0, 0.1, kinds), rng.uniform(0, 0.1, kinds), rng.choice([0.04, 1.0]))
     return System(holdings, cash, other, loans, owed - loans), terms
 
@@ -200,6 +200,27 @@ def test_a_system_below_its_buffer_is_not_at_rest_without_a_shock() -> None:
     control = run(system, Terms(np.zeros(1), np.array([0.05]), 0.045))
     assert [step.defaults.tolist() for step in control[:3]] == [[], [0, 1], []]
     assert not any(len(step.defaults) for step in run(system, Terms(np.zeros(1), np.zeros(1), 0.045)))
+
+
+def test_cash_pays_loans_back_before_bonds_are_sold_even_where_there_are_few_loans() -> None:
+    """A ratio of 4% asks for 20 less of 100: 15 of cash, of which loans take 10, and 5 of 40 in bonds."""
+    system = System(*(np.array(x) for x in ([[40.0]], [15.0], [45.0], [10.0], [86.0])))
+    steps = run(system, Terms(np.zeros(1), np.zeros(1), 0.045), steps=2)
+    assert [step.sold for step in steps] == [0.0, pytest.approx(5 / 40)]
+
+
+@pytest.mark.parametrize(
+    ("minimum", "buffer", "defaults", "sold"), [(0.25, 0.25, 0, 0), (0.25, 0.5, 0, 1), (0.5, 1, 1, 1)]
+)
+def test_a_ratio_exactly_at_the_minimum_or_the_buffer_keeps_it(
+    minimum: float, buffer: float, defaults: int, sold: int
+) -> None:
+    system = System(*(np.array([x]) for x in ([32.0], 0.0, 32.0, 48.0, 0.0)))
+    steps = system_fire_sale(
+        *system, price_shock=0, impact=0, buffer=buffer, minimum=minimum, target=0.75, steps=2
+    )  # a ratio of 16 / 64
+    assert len(steps[0].defaults) == defaults
+    assert steps[1].sold == sold
 
 
 def test_arguments_that_mean_nothing_are_refused() -> None:
