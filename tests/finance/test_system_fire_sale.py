@@ -195,6 +195,21 @@ def test_a_larger_shock_breaks_more_banks() -> None:
     assert len(broken[0]) == 1 and len(broken[-1]) == 10
 
 
+def test_a_larger_shock_can_save_a_bank_that_it_makes_sell_in_time() -> None:
+    """Two banks fail at once and sell everything; the third sells beside them, or after them at half the price."""
+    system = System(
+        np.array([[23.2], [10.04], [4.954]]),
+        np.array([4.235, 5.734, 6.185]),
+        np.array([91.17, 22.34, 92.496]),
+        np.array([52.4, 16.01, 8.074]),
+        np.array([61.655, 20.807, 90.339]),
+    )
+    mild, hard = (run(system, Terms(np.array([shock]), np.array([0.036]), 0.04)) for shock in (0.079, 0.236))
+    assert [step.defaults.tolist() for step in mild[:3]] == [[0, 1], [2], []]
+    assert [step.defaults.tolist() for step in hard[:3]] == [[0, 1], [], []]
+    assert hard[1].equity[2] > mild[1].equity[2]
+
+
 def test_a_system_below_its_buffer_is_not_at_rest_without_a_shock() -> None:
     system = System(*(np.array(x) for x in ([[30.0], [30]], [2.0, 2], [68.0, 68], [48.2, 48], [48.2, 48])))
     control = run(system, Terms(np.zeros(1), np.array([0.05]), 0.045))
