@@ -10,7 +10,7 @@ assets : of every bank, in money; leverage : debt over equity of every bank; imp
 fraction, by unit of money sold; shock : first returns of the assets, negative for losses. The map is linear, as in
 the paper: it does not stop at a price of zero or at what a bank holds.
 
-Source: Greenwood, Landier and Thesmar, "Vulnerable banks", Journal of Financial Economics 115(3) (2015), section 2.
+Source: Greenwood, Landier and Thesmar, "Vulnerable banks", Journal of Financial Economics 115(3) (2015).
 """
 
 from typing import Any, NamedTuple

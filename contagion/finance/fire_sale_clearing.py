@@ -6,12 +6,12 @@ fictitious default, and no round ever adds one that is not in the answer. Within
 price, what a bank sells is therefore piecewise a / price + b, and the highest price at which sales and price agree
 is found piece by piece from the top: there is no damped or cut-off iteration anywhere.
 
-liquid, illiquid : what banks have, in money and in units, after any shock; liabilities[i, j] : what i owes to j (an
-array or a SciPy sparse one); deposits : what i owes to others, ranking equally; required_ratio : least equity over
-assets after sales of 1 for all assets but cash received, in [0, 1); impact : the price is exp(-impact * units sold);
-recovery : what is left of a defaulter's assets for its creditors. Equity is assets at the price of now and at
-payments received, less what is owed. Below zero the bank is in default; exactly zero is not (in whole numbers the
-comparison is exact while nothing is sold).
+liquid, illiquid : what banks have after any shock, in money and in units worth 1 before sales; liabilities[i, j] :
+what i owes to j (an array or a SciPy sparse one); deposits : what i owes to others, ranking equally; required_ratio :
+the least equity over assets, in [0, 1), where assets turned into cash no longer count; impact : the price is
+exp(-impact * units sold); recovery : the fraction of a defaulter's assets that is left for its creditors. Equity is
+assets, at that price and with what others pay, less what is owed. Below zero a bank is in default; exactly zero it is
+not, a comparison that is exact in whole numbers while nothing is sold.
 
 Sources: Cifuentes, Ferrucci and Shin, "Liquidity risk and contagion", Journal of the European Economic Association
 3(2-3) (2005); Eisenberg and Noe, "Systemic risk in financial systems" (2001), for the rounds; Rogers and Veraart,
@@ -33,11 +33,11 @@ FACTORISED = 500
 
 
 class FireSaleClearing(NamedTuple):
-    """A price, and by bank: units sold, cash used, equity, payments, defaults; with the assets lost in defaults."""
+    """A price; by bank units sold, liquid assets sold, equity, payments, defaults; then assets lost in defaults."""
 
     price: float
     sales: Floats
-    cash_used: Floats
+    liquid_sales: Floats
     equity: Floats
     payments: Floats
     defaulted: NDArray[np.bool_]
@@ -86,8 +86,9 @@ def fire_sale_clearing(
 ) -> FireSaleClearing:  # fmt: skip
     """Return the greatest price and payments that agree with each other.
 
-    A bank below its ratio uses cash first and then sells what it must; in default it sells everything. With a ratio
-    of 0 only defaulters sell. ValueError for arguments that are negative, do not fit, or are out of range.
+    A bank below its ratio sells liquid assets first, and then of the illiquid one what it must; in default it sells
+    everything. With a ratio of 0 only defaulters sell. ValueError for arguments that are negative, do not fit, or are
+    out of range.
 
     >>> found = fire_sale_clearing(np.array([3.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0]), 0.085, 5e-4)
     >>> round(found.price, 9), round(float(found.sales[0]), 7), found.defaulted.tolist()
@@ -115,8 +116,9 @@ def least_fire_sale_clearing(
 
     What a self-fulfilling panic leads to. Price and payments rise together from everything sold and nothing paid, and
     cannot pass any solution; they are stopped when a round moves none by more than 1e-15 of the price or of all debts.
-    What is still missing is that step over one minus the factor from one step to the next. RuntimeError after a
-    million rounds, as where two solutions all but meet.
+    What is still missing is that step over one minus the factor from one step to the next; a bank whose equity comes
+    to zero only in the limit is left in default. RuntimeError after a million rounds, as where two solutions all but
+    meet.
 
     >>> bank = np.array([0.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0])
     >>> [round(find(*bank, 0, 6e-4).price, 6) for find in (fire_sale_clearing, least_fire_sale_clearing)]
@@ -210,14 +212,14 @@ def _passed_on(shares: Any, alone: Floats) -> Floats:
 
 def _outcome(banks: _Banks, worth: Floats, defaulted: NDArray[np.bool_], price: float) -> FireSaleClearing:
     received = worth - price * banks.illiquid
-    sales, used = _sales(banks, _Line(received, banks.illiquid), defaulted, price)
+    sales, liquid_sales = _sales(banks, _Line(received, banks.illiquid), defaulted, price)
     payments = np.where(defaulted, banks.recovery * worth, banks.owed)
     lost = float((1 - banks.recovery) * worth[defaulted].sum())
-    return FireSaleClearing(price, sales, used, worth - banks.owed, payments, defaulted, lost)
+    return FireSaleClearing(price, sales, liquid_sales, worth - banks.owed, payments, defaulted, lost)
 
 
 def _need(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_]) -> _Line:
-    """Return what a bank must raise by selling the illiquid asset, once its cash is used; negative for nothing."""
+    """Return what a bank must raise from the illiquid asset, the liquid one being sold; not above zero for nothing."""
     if not banks.required_ratio:
         return _Line(np.zeros(len(defaulted)), np.zeros(len(defaulted)))
     allowed = 1 / banks.required_ratio  # assets that one unit of equity carries
@@ -226,11 +228,11 @@ def _need(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_]) -> _Line:
 
 
 def _sales(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_], price: float) -> tuple[Floats, Floats]:
-    """Return (units sold, cash used) by bank."""
+    """Return (units, liquid assets) sold by bank."""
     need = _need(banks, assets, defaulted).at(price)
     sales = np.clip(need / price, 0.0, banks.illiquid)
-    used = np.clip(need + banks.liquid, 0.0, banks.liquid) if banks.required_ratio else np.zeros_like(sales)
-    return np.where(defaulted, banks.illiquid, sales), np.where(defaulted, banks.liquid, used)
+    first = np.clip(need + banks.liquid, 0.0, banks.liquid) if banks.required_ratio else np.zeros_like(sales)
+    return np.where(defaulted, banks.illiquid, sales), np.where(defaulted, banks.liquid, first)
 
 
 def _highest_price(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_]) -> float:

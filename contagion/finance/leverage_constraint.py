@@ -3,7 +3,7 @@
 Nobody moves until a limit binds, so a shock has no spillover below a threshold and a large one beyond it. A bank
 sells the same fraction of everything it can sell; what it sold moves the price that all others mark to, and may
 break their limit in the next round. All banks of a round act on the prices before it, so their order is immaterial.
-Since a bank's holdings keep their proportions, one number a bank says what is left of them, and a round costs two
+Since a bank's holdings keep their proportions, one number a bank says what is left of them, and a round costs three
 products with the holdings.
 
 A larger shock does not always cost more: whom it ruins sells nothing, and who sells earlier may sell at better prices.
@@ -12,7 +12,7 @@ Every asset has a depth in money: a sale of V takes (1 - floor) * (1 - exp(-V / 
 1 - floor in a round. A bank whose equity is not above zero stops selling; a leverage exactly at the limit keeps it.
 
 Source: Cont and Schaanning, "Fire sales, indirect contagion and systemic stress testing", Norges Bank working paper
-2/2017, section 2.
+2/2017.
 """
 
 from typing import Any, NamedTuple
@@ -56,8 +56,8 @@ def indirect_contagion(
     on what they sell, a half at the mean of both prices. ValueError for other arguments; RuntimeError after
     `max_rounds`.
 
-    Rounds end: each one takes its sellers at least max - target times their equity further down a finite stock, and
-    the smaller the equity, the larger the part of the stock that goes at once.
+    Every seller takes at least (max - target) * equity from a finite stock each time, so that rounds end unless some
+    equity shrinks for ever without reaching zero, against which the number of rounds is limited.
 
     >>> found = indirect_contagion(np.array([[60, 20], [30, 50]]), np.array([20, 20]), np.array([5, 4.8]),
     ...     np.array([1500, 1200]), 22, 20, illiquid_shock=[0.03, 0])

@@ -11,9 +11,9 @@ makes some sell earlier, beside the others and not after them.
 The published configuration is not at rest: without any shock, with an impact of 5%, 33 of 48 banks default. A result
 says something about a shock only beside the control without one.
 
-Source: Farmer, Kleinnijenhuis, Nahai-Williamson and Wetzer, "Foundations of system-wide stress testing with
-heterogeneous institutions", Bank of England staff working paper 861 (2020), in the reduced form that its authors
-published with data of the stress test of the European Banking Authority of 2018.
+Source: Farmer, Kleinnijenhuis, Nahai-Williamson and Wetzer, "Foundations of system-wide financial stress
+testing with heterogeneous institutions", Bank of England staff working paper 861 (2020), in the reduced form that
+its authors published with data of the stress test of the European Banking Authority of 2018.
 """
 
 from typing import Any, NamedTuple

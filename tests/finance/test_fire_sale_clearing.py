@@ -102,7 +102,7 @@ def check_consistency(system: System, found: FireSaleClearing) -> None:
     assert found.equity == pytest.approx(worth - owed, rel=1e-11, abs=1e-10)
     assert (found.equity[found.defaulted] < 0).all() and (found.equity[~found.defaulted] >= 0).all()
     if ratio:
-        after = worth - found.cash_used - found.price * found.sales
+        after = worth - found.liquid_sales - found.price * found.sales
         keeps = ratio * after <= found.equity + 1e-9
         assert (keeps | (found.sales == units)).all()
 
@@ -118,7 +118,7 @@ def test_the_published_prices_and_payments_come_out(case_id: str) -> None:
     got = {
         "price": found.price,
         "s": found.sales,
-        "t": found.cash_used,
+        "t": found.liquid_sales,
         "equity": found.equity,
         "payments": found.payments,
         "fire_sale_mtm_loss_total": fire_sale_loss(found, system.illiquid),
