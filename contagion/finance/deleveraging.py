@@ -1,0 +1,141 @@
+"""Fire-sale spillovers between banks that hold their leverage: who is hit, who hits whom, and when it does not end.
+
+After a shock every bank sells (or, after a gain, buys) in the proportions it holds until debt over equity is what it
+was; sales move prices in proportion, and moved prices cost everybody who holds the same assets. One round is a linear
+map of returns to returns, so vulnerabilities are matrix products, the sum over all rounds is one linear system in the
+assets, and whether there is such a sum is told by one eigenvalue.
+
+weights : share of every asset in a bank's portfolio, banks x assets, rows sum to 1 (an array or a SciPy sparse one);
+assets : of every bank, in money; leverage : debt over equity of every bank; impact : fall of an asset's price, as a
+fraction, by unit of money sold; shock : first returns of the assets, negative for losses. The map is linear, as in
+the paper: it does not stop at a price of zero or at what a bank holds.
+
+Source: Greenwood, Landier and Thesmar, "Vulnerable banks", Journal of Financial Economics 115(3) (2015).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigvalsh
+from scipy.sparse import issparse
+
+Floats = NDArray[np.float64]
+
+
+class Deleveraging(NamedTuple):
+    """One round: bank returns from the shock, sales by asset (money), returns of the assets, losses by bank (money)."""
+
+    bank_returns: Floats
+    sales: Floats
+    returns: Floats
+    losses: Floats
+
+
+class Vulnerability(NamedTuple):
+    """What a shock's first round of sales costs, over equity; the direct loss is not in the other three.
+
+    aggregate : of the whole system; systemicness : what each bank's sales contribute to it, with the sum `aggregate`;
+    indirect : what each bank loses by all sales over its own equity; direct : what it lost by the shock itself.
+    """
+
+    aggregate: float
+    systemicness: Floats
+    indirect: Floats
+    direct: Floats
+
+
+def deleverage(weights: Any, assets: Floats, leverage: Floats, impact: Floats, shock: Floats) -> Deleveraging:
+    """Return one round of sales back to the leverage there was; its `returns` are the next round's shock.
+
+    ValueError for sizes that do not fit, negative amounts or weights that do not sum to 1.
+
+    >>> weights = np.array([[0.6, 0.4, 0], [0.2, 0.5, 0.3], [0, 0.3, 0.7]])
+    >>> assets, leverage = np.array([1000, 800, 1200]), np.array([20, 15, 25])
+    >>> impact, shock = np.array([5e-6, 1e-5, 7.5e-6]), np.array([-0.02, 0, -0.01])
+    >>> deleverage(weights, assets, leverage, impact, shock).sales.round(9).tolist()
+    [160.8, 201.0, 172.2]
+    """
+    _check(weights, assets, leverage, impact, shock)
+    bank_returns = weights @ shock
+    sales = -(weights.T @ (assets * leverage * bank_returns))
+    returns = -impact * sales
+    return Deleveraging(bank_returns, sales, returns, -assets * (weights @ returns))
+
+
+def vulnerability(weights: Any, assets: Floats, leverage: Floats, impact: Floats, shock: Floats) -> Vulnerability:
+    """Return what one round of sales costs the system and each bank, and what each bank contributes.
+
+    >>> one = np.ones(1)
+    >>> round(vulnerability(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, -0.05 * one).aggregate, 12)
+    0.225
+    """
+    round_ = deleverage(weights, assets, leverage, impact, shock)
+    equity = assets / (1 + leverage)
+    cost_of_sale = weights @ (impact * (weights.T @ assets))  # to all holders, by unit of money that a bank sells
+    systemicness = -assets * leverage * round_.bank_returns * cost_of_sale / equity.sum()
+    return Vulnerability(
+        float(round_.losses.sum() / equity.sum()),
+        systemicness,
+        round_.losses / equity,
+        -(1 + leverage) * round_.bank_returns,
+    )
+
+
+def spectral_radius(weights: Any, assets: Floats, leverage: Floats, impact: Floats) -> float:
+    """Return by how much a round of sales amplifies the one before in the long run: rounds die out below 1.
+
+    The map of returns to returns is similar to a symmetric matrix, of which the smaller of its two sides is solved:
+    time is cubic in the smaller of the numbers of banks and assets.
+
+    >>> one = np.ones(1)
+    >>> round(spectral_radius(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one), 12)
+    0.45
+    """
+    _check(weights, assets, leverage, impact, np.zeros(len(impact)))
+    rows, columns = np.sqrt(assets * leverage), np.sqrt(impact)
+    if weights.shape[0] < weights.shape[1]:
+        gram = rows[:, None] * _dense((weights * impact[None, :]) @ weights.T) * rows
+    else:
+        gram = columns[:, None] * _money_held(weights, assets * leverage) * columns
+    last = len(gram) - 1
+    return float(max(eigvalsh(gram, subset_by_index=[last, last])[0], 0.0))
+
+
+def all_rounds(weights: Any, assets: Floats, leverage: Floats, impact: Floats, shock: Floats) -> Floats:
+    """Return the returns of the assets after all rounds, the shock's own included.
+
+    A linear system with a row an asset. ValueError where the sum over rounds is infinite: a spectral radius of 1.
+
+    >>> one = np.ones(1)
+    >>> all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, -0.05 * one).round(9).tolist()
+    [-0.090909091]
+    """
+    radius = spectral_radius(weights, assets, leverage, impact)
+    if radius >= 1:
+        raise ValueError(f"sales that each amplify the last by {radius:.4g} never end: it must be below 1")
+    once = impact[:, None] * _money_held(weights, assets * leverage)
+    return np.asarray(np.linalg.solve(np.eye(len(impact)) - once, np.asarray(shock, dtype=np.float64)))
+
+
+def _money_held(weights: Any, money: Floats) -> Floats:
+    """Return, assets x assets, what is sold of one asset by a return of -1 of the other."""
+    return _dense(weights.T @ (weights * money[:, None]))
+
+
+def _dense(matrix: Any) -> Floats:
+    return np.asarray(matrix.toarray() if issparse(matrix) else matrix)
+
+
+def _check(weights: Any, assets: Floats, leverage: Floats, impact: Floats, shock: Floats) -> None:
+    banks, kinds = weights.shape
+    sizes = len(assets), len(leverage), len(impact), len(shock)
+    if sizes != (banks, banks, kinds, kinds):
+        raise ValueError(f"assets, leverage, impact, shock have sizes {sizes} and must fit weights {weights.shape}")
+    for what, amounts in (("assets", assets), ("leverage", leverage), ("impact", impact)):
+        if len(amounts) and np.min(amounts) < 0:
+            raise ValueError(f"{what} must not be negative: {np.min(amounts)} at {np.argmin(amounts)}")
+    sums = np.asarray(weights.sum(axis=1)).ravel()
+    wrong = np.flatnonzero(np.abs(sums - 1) > 1e-9)
+    if len(wrong):
+        raise ValueError(f"weights of bank {wrong[0]} sum to {sums[wrong[0]]}, expected 1")
