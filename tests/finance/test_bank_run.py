@@ -4,7 +4,7 @@ from math import nextafter
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contagion.finance.bank_run import (
@@ -36,6 +36,7 @@ def test_the_published_contract_and_threshold_come_out() -> None:
     } == pytest.approx(case["expected"], rel=case["tolerance"]["rtol"], abs=case["tolerance"]["atol"])
 
 
+@settings(deadline=None)
 @given(GROWTH, FRACTION, st.floats(0.3, 6).filter(lambda a: abs(a - 1) > 0.01))
 def test_no_contract_on_a_fine_grid_is_better_than_the_optimal_one(
     growth: float, early: float, aversion: float
@@ -56,6 +57,7 @@ def test_without_an_aversion_above_that_of_the_logarithm_nobody_is_insured() -> 
     assert optimal_contract(2, 0.25, 1) == pytest.approx(Contract(1, 2))
 
 
+@settings(deadline=None)
 @given(GROWTH, st.floats(0.01, 0.99), st.integers(10, 400), st.data())
 def test_at_the_counter_waiting_pays_up_to_the_threshold_and_not_beyond(
     growth: float, generosity: float, deposits: int, data: st.DataObject
@@ -71,6 +73,7 @@ def test_at_the_counter_waiting_pays_up_to_the_threshold_and_not_beyond(
     assert waited == pytest.approx(payoff_of_waiting(growth, payment, queue / deposits), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.floats(1, 4), st.integers(1, 400), st.data())
 def test_a_queue_is_paid_in_full_from_the_front_until_the_money_is_gone(
     payment: float, deposits: int, data: st.DataObject
@@ -87,6 +90,7 @@ def test_a_queue_is_paid_in_full_from_the_front_until_the_money_is_gone(
     assert found.mean() == pytest.approx(expected_payoff_of_running(payment, queue / deposits))
 
 
+@settings(deadline=None)
 @given(GROWTH, st.floats(1.001, 5), FRACTION, FRACTION)
 def test_the_more_withdraw_the_less_is_left_for_each_who_waits(
     growth: float, payment: float, few: float, many: float

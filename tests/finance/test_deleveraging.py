@@ -56,6 +56,7 @@ def test_the_published_vulnerabilities_come_out(case_id: str) -> None:
         assert got[name] == pytest.approx(value, rel=case["tolerance"]["rtol"], abs=case["tolerance"]["atol"]), name
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_contributions_sum_to_the_vulnerability_of_the_system(seed: int) -> None:
     banks = random_banks(seed)
@@ -64,6 +65,7 @@ def test_contributions_sum_to_the_vulnerability_of_the_system(seed: int) -> None
     assert (found.indirect * equity).sum() / equity.sum() == pytest.approx(found.aggregate, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_a_banks_contribution_is_what_the_system_loses_when_only_that_bank_sells(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
@@ -74,6 +76,7 @@ def test_a_banks_contribution_is_what_the_system_loses_when_only_that_bank_sells
         assert contribution == pytest.approx(lost / equity.sum(), rel=1e-12, abs=1e-300)
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_rounds_are_powers_of_the_matrix_of_returns(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
@@ -86,7 +89,7 @@ def test_rounds_are_powers_of_the_matrix_of_returns(seed: int) -> None:
         returns = found.returns
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(SEEDS)
 def test_all_rounds_are_the_sum_of_the_rounds(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
@@ -98,6 +101,7 @@ def test_all_rounds_are_the_sum_of_the_rounds(seed: int) -> None:
     assert all_rounds(weights, assets, leverage, impact, shock) == pytest.approx(total, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_the_spectral_radius_is_the_largest_eigenvalue_of_the_whole_map(seed: int) -> None:
     banks = random_banks(seed)[:4]
@@ -113,7 +117,7 @@ def test_a_spiral_that_amplifies_itself_has_no_end() -> None:
         all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 2e-4 * one, -one)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(SEEDS, st.integers(-10, 20))
 def test_the_unit_of_money_is_immaterial(seed: int, power: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
@@ -123,7 +127,7 @@ def test_the_unit_of_money_is_immaterial(seed: int, power: int) -> None:
         assert after == pytest.approx(before, rel=1e-12)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(SEEDS)
 def test_the_order_of_banks_and_assets_is_immaterial(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
@@ -135,7 +139,7 @@ def test_the_order_of_banks_and_assets_is_immaterial(seed: int) -> None:
     assert shuffled.systemicness == pytest.approx(once.systemicness[i], rel=1e-12)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(SEEDS, st.floats(0, 1))
 def test_losses_never_raise_a_price_and_larger_ones_lower_it_more(seed: int, part: float) -> None:
     *banks, shock = random_banks(seed)

@@ -42,6 +42,7 @@ def test_the_published_auctions_come_out() -> None:
     assert two.variance[-1] == pytest.approx(published_two["Sigma_2"], **near)
 
 
+@settings(deadline=None)
 @given(DEVIATION, DEVIATION)
 def test_a_sequence_of_one_is_the_single_auction(value: float, noise: float) -> None:
     one, sequence = single_auction(value, noise), sequential_auctions(value, noise, 1)
@@ -50,6 +51,7 @@ def test_a_sequence_of_one_is_the_single_auction(value: float, noise: float) -> 
     )
 
 
+@settings(deadline=None)
 @given(DEVIATION, DEVIATION, st.integers(1, 60))
 def test_prices_are_what_the_market_makers_expect(value: float, noise: float, auctions: int) -> None:
     """Each price impact is the slope of a regression of the value on the orders that really come."""
@@ -79,6 +81,7 @@ def test_with_ever_more_auctions_depth_becomes_constant_and_the_profit_doubles()
     assert found.variance[-1] < 0.01 * 4
 
 
+@settings(deadline=None)
 @given(DEVIATION, DEVIATION, st.integers(2, 30))
 def test_more_is_known_after_every_auction_and_impact_falls(value: float, noise: float, auctions: int) -> None:
     found = sequential_auctions(value, noise, auctions)
@@ -87,6 +90,7 @@ def test_more_is_known_after_every_auction_and_impact_falls(value: float, noise:
     assert (np.diff(found.intensity) > 0).all()
 
 
+@settings(deadline=None)
 @given(DEVIATION, DEVIATION, st.integers(1, 20))
 def test_the_units_of_money_and_of_the_asset_are_immaterial(value: float, noise: float, auctions: int) -> None:
     once, scaled = sequential_auctions(1, 1, auctions), sequential_auctions(value, noise, auctions)
