@@ -21,9 +21,10 @@ import numpy as np
 from contagion.assembly import build, unfit
 from contagion.errors import BadInput, Problem, closest
 from contagion.graph import MARKETS
+from contagion.metrics.importance import coalitions, interaction, shapley
 from contagion.metrics.targets import value_at
 from contagion.scenario import Scenario
-from contagion.study.effects import Floats, estimate, interaction, paired, shapley, subsets
+from contagion.study.effects import Floats, estimate, paired
 from contagion.study.executors import InProcess
 from contagion.study.twins import run
 
@@ -62,7 +63,7 @@ class Plan:
     def removals(self) -> list[Names]:
         """Return what is removed in one run or another, nothing first; the same names in another order are the same."""
         known: dict[frozenset[str], Names] = {}
-        for names in [(), *self.knock_outs, *subsets(self.shapley)]:
+        for names in [(), *self.knock_outs, *coalitions(self.shapley)]:
             known.setdefault(frozenset(names), names)
         return list(known.values())
 
