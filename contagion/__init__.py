@@ -15,6 +15,7 @@ _NAMES = {
     "Run": "contagion.runs",
     "Scenario": "contagion.scenario",
     "attribute": "contagion.study.knockouts",
+    "fragility": "contagion.study.fragility",
     "knock_out": "contagion.graph",
     "load": "contagion.scenario",
     "load_run": "contagion.runs",

@@ -8,7 +8,7 @@ A knock-out may make things worse: its sign is reported as it is.
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -25,7 +25,7 @@ from contagion.metrics.importance import coalitions, interaction, shapley
 from contagion.metrics.targets import value_at
 from contagion.scenario import Scenario
 from contagion.study.effects import Floats, estimate, paired
-from contagion.study.executors import InProcess
+from contagion.study.executors import InProcess, outcomes
 from contagion.study.twins import run
 
 Names = tuple[str, ...]
@@ -199,29 +199,17 @@ def attribute(
 def carry_out(plan: Plan, executor: Executor, done: Callable[[int, int], None] | None = None) -> Attribution:
     """Make the runs of a plan; `done` is told how many are, of how many, from whatever thread sees it first."""
     keys = [(names, seed) for names in plan.removals for seed in plan.seeds]
-    futures: list[Future[dict[str, Any]]] = []
-    finished: list[Future[Any]] = []
 
-    def count(future: Future[Any]) -> None:
-        finished.append(future)
-        if done and not future.cancelled():
-            done(len(finished), len(keys))
+    def tell(number: int) -> None:
+        if done:
+            done(number, len(keys))
 
-    try:
-        for names, seed in keys:
-            futures.append(executor.submit(_figures_of_run, plan, names, seed))
-            futures[-1].add_done_callback(count)
-        errors = [future.exception() for future in futures]  # waits
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+    found = outcomes(executor, _figures_of_run, [(plan, names, seed) for names, seed in keys], tell)
     unknown = dict.fromkeys(["digest", *_names_of_figures(plan)])
-    rows = []
-    for (names, seed), future, error in zip(keys, futures, errors, strict=True):
-        what = f"{type(error).__name__}: {error}"[:500] if error else None
-        facts = unknown if error else future.result()
-        rows.append({"seed": seed, "knock_out": "+".join(names), "error": what, **facts})
+    rows = [
+        {"seed": seed, "knock_out": "+".join(names), "error": error, **(facts or unknown)}
+        for (names, seed), (facts, error) in zip(keys, found, strict=True)
+    ]
     return Attribution(plan, rows)
 
 
