@@ -38,7 +38,7 @@ def run(
     knock_outs: Iterable[str] = (),
     shock: bool = True,
     twins: bool = True,
-    shuffle_ties: bool = False,
+    shuffle_ties: int = 0,
     allow_code: bool = False,
     row_budget: int = ROW_BUDGET,
     progress: Progress | None = None,
@@ -47,7 +47,8 @@ def run(
     """Run a scenario or any exposure graph that follows the schema, and return what is left of it.
 
     until_us : where to stop, default the scenario's horizon; shock=False makes the control run itself, which has
-    no twins; opened : what `build` has made of the same model with the same options, so that it is not built again.
+    no twins; shuffle_ties : which random order of ties, 0 for none; opened : what `build` has made of the same model
+    with the same options, so that it is not built again.
     BadInput for a graph with problems, KeyError for an unknown knock-out.
 
     >>> import networkx as nx

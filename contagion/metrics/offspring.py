@@ -1,0 +1,101 @@
+"""Who sets off whom: the failures that each type of failure has set off, as a matrix, and its spectral radius.
+
+Every failure has one parent at most, the nearest failure among its causes. With N_a failures of type a and C_ab
+failures of type b whose parent is of type a, K_ab = C_ab / N_a is the mean number of b that an a sets off: the
+mean matrix of a branching process of several types (Harris 1963, *The Theory of Branching Processes*, ch. II), known as
+the next-generation matrix in epidemiology. With one type only it is the branching ratio.
+
+Of a cascade that has ended, the spectral radius is below 1 whatever happened: its failures are a forest, so
+sum_a N_a K_ab <= N_b. It says how much of the cascade made itself. Whether a cascade can grow is told by its first
+generation, whose children have not yet run out of those who can fail: `first_radius` is that of the same matrix over
+parents of the first generation alone, and may exceed 1.
+
+Types are the domain of who fails, or the channel through which the failure was reached: that of the last event with
+a channel between its parent (or shock) and itself, such as the forced sale that moved the price.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contagion.log import Channel
+from contagion.metrics.cascade import failures, origins, trigger_depths
+from contagion.metrics.venues import is_kind
+
+Columns = dict[str, NDArray[Any]]
+Integers = NDArray[np.int64]
+
+DIRECT = "direct"
+"""The channel of what was reached over no market and no transfer: by a claim, or by the clock."""
+
+
+class Offspring(NamedTuple):
+    """Failures by type, children by (type of parent, type of child), and the spectral radii of their ratios."""
+
+    types: list[str]
+    failures: Integers
+    children: Integers
+    radius: float
+    first_radius: float
+
+    def facts(self) -> dict[str, Any]:
+        """Return {type: {failures, sets_off: {type: mean number}}} and the radii, what is nothing left out."""
+        rows = {}
+        for name, count, row in zip(self.types, self.failures.tolist(), self.children.tolist(), strict=True):
+            set_off = {other: number / count for other, number in zip(self.types, row, strict=True) if number}
+            rows[name] = {"failures": count, "sets_off": set_off}
+        return {"types": rows, "spectral_radius": self.radius, "spectral_radius_first": self.first_radius}
+
+
+def by_domain(events: Columns, kinds: list[str], domains: Sequence[str]) -> Offspring:
+    """Return who set off whom, by the domain of who failed; domains : one for every holder."""
+    failed = failures(events, kinds)
+    return offspring(events, kinds, [domains[node] for node in events["node"][failed].tolist()])
+
+
+def by_channel(events: Columns, kinds: list[str]) -> Offspring:
+    """Return who set off whom, by the channel through which a failure was reached."""
+    return offspring(events, kinds, arrivals(events, kinds))
+
+
+def offspring(events: Columns, kinds: list[str], types: Sequence[str]) -> Offspring:
+    """Return who set off whom; types : one for every failure, in the order of the log."""
+    failed, names = failures(events, kinds), sorted(set(types))
+    own = np.array([names.index(name) for name in types], np.int64)
+    counts = np.bincount(own, minlength=len(names))
+    place = np.full(len(events["kind"]), -1)
+    place[failed] = np.arange(len(failed))
+    parent = place[origins(events, kinds)[events["cause"][failed]]]
+    first = trigger_depths(events, kinds) == 1
+    tables = []
+    for chosen in (np.ones(len(failed), np.bool_), first):
+        table, child = np.zeros((len(names), len(names)), np.int64), np.flatnonzero(parent >= 0)
+        child = child[chosen[parent[child]]]
+        np.add.at(table, (own[parent[child]], own[child]), 1)
+        tables.append(table)
+    starters = np.bincount(own[first], minlength=len(names))
+    return Offspring(names, counts, tables[0], _radius(tables[0], counts), _radius(tables[1], starters))
+
+
+def arrivals(events: Columns, kinds: list[str]) -> list[str]:
+    """Return, for every failure, the channel through which it was reached; that of a shock itself is exogenous."""
+    failed = failures(events, kinds)
+    channels = np.where(is_kind(events, kinds, "shock"), int(Channel.EXOGENOUS), events["channel"])
+    pointer = events["cause"].astype(np.int64).copy()
+    ends = (channels != 0) | (pointer < 0)
+    ends[failed] = True
+    pointer = np.where(ends, np.arange(len(pointer)), pointer)
+    while not np.array_equal(after := pointer[pointer], pointer):
+        pointer = after
+    channel = channels[pointer[events["cause"][failed]]]
+    return [Channel(number).label if number else DIRECT for number in channel.tolist()]
+
+
+def _radius(children: Integers, parents: Integers) -> float:
+    """Return the spectral radius of children over parents of each type; 0 without any."""
+    if not children.any():
+        return 0.0
+    ratios = children / np.maximum(parents, 1)[:, None]
+    return float(np.abs(np.linalg.eigvals(ratios)).max())
