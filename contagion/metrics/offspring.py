@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import Channel
-from contagion.metrics.cascade import failures, origins, trigger_depths
+from contagion.metrics.cascade import failures, origins
 from contagion.metrics.venues import is_kind
 
 Columns = dict[str, NDArray[Any]]
@@ -49,37 +49,44 @@ class Offspring(NamedTuple):
         return {"types": rows, "spectral_radius": self.radius, "spectral_radius_first": self.first_radius}
 
 
-def by_domain(events: Columns, kinds: list[str], domains: Sequence[str]) -> Offspring:
-    """Return who set off whom, by the domain of who failed; domains : one for every holder."""
+def branching(events: Columns, kinds: list[str], domains: Sequence[str]) -> dict[str, Offspring]:
+    """Return who set off whom `by_domain` of who failed and `by_channel`; domains : one for every holder."""
+    nodes, parent, names = events["node"][failures(events, kinds)], parents(events, kinds), sorted(set(domains))
+    own = np.array([names.index(domain) for domain in domains], np.int64)[nodes]
+    labels = [DIRECT, *(channel.label for channel in Channel if channel)]
+    return {
+        "by_domain": offspring(parent, own, names),
+        "by_channel": offspring(parent, arrivals(events, kinds), labels),
+    }
+
+
+def parents(events: Columns, kinds: list[str]) -> Integers:
+    """Return, for every failure, the place among failures of the one that set it off, -1 for a shock or the clock."""
     failed = failures(events, kinds)
-    return offspring(events, kinds, [domains[node] for node in events["node"][failed].tolist()])
-
-
-def by_channel(events: Columns, kinds: list[str]) -> Offspring:
-    """Return who set off whom, by the channel through which a failure was reached."""
-    return offspring(events, kinds, arrivals(events, kinds))
-
-
-def offspring(events: Columns, kinds: list[str], types: Sequence[str]) -> Offspring:
-    """Return who set off whom; types : one for every failure, in the order of the log."""
-    failed, names = failures(events, kinds), sorted(set(types))
-    own = np.array([names.index(name) for name in types], np.int64)
-    counts = np.bincount(own, minlength=len(names))
     place = np.full(len(events["kind"]), -1)
     place[failed] = np.arange(len(failed))
-    parent = place[origins(events, kinds)[events["cause"][failed]]]
-    first = trigger_depths(events, kinds) == 1
+    return np.asarray(place[origins(events, kinds)[events["cause"][failed]]])
+
+
+def offspring(parent: Integers, types: Integers, names: Sequence[str]) -> Offspring:
+    """Return who set off whom among failures of some types, those without a failure left out.
+
+    parent : of each failure, as `parents` has it; types : of each, a place in `names`.
+    """
+    found, own = np.unique(types, return_inverse=True)
+    size, first = len(found), parent < 0
     tables = []
-    for chosen in (np.ones(len(failed), np.bool_), first):
-        table, child = np.zeros((len(names), len(names)), np.int64), np.flatnonzero(parent >= 0)
+    for chosen in (np.ones(len(parent), np.bool_), first):
+        child = np.flatnonzero(~first)
         child = child[chosen[parent[child]]]
-        np.add.at(table, (own[parent[child]], own[child]), 1)
-        tables.append(table)
-    starters = np.bincount(own[first], minlength=len(names))
-    return Offspring(names, counts, tables[0], _radius(tables[0], counts), _radius(tables[1], starters))
+        cells = own[parent[child]] * size + own[child]
+        tables.append(np.bincount(cells, minlength=size * size).reshape(size, size))
+    counts, starters = (np.bincount(own[chosen], minlength=size) for chosen in (slice(None), first))
+    used = [names[number] for number in found.tolist()]
+    return Offspring(used, counts, tables[0], _radius(tables[0], counts), _radius(tables[1], starters))
 
 
-def arrivals(events: Columns, kinds: list[str]) -> list[str]:
+def arrivals(events: Columns, kinds: list[str]) -> Integers:
     """Return, for every failure, the channel through which it was reached; that of a shock itself is exogenous."""
     failed = failures(events, kinds)
     channels = np.where(is_kind(events, kinds, "shock"), int(Channel.EXOGENOUS), events["channel"])
@@ -89,8 +96,7 @@ def arrivals(events: Columns, kinds: list[str]) -> list[str]:
     pointer = np.where(ends, np.arange(len(pointer)), pointer)
     while not np.array_equal(after := pointer[pointer], pointer):
         pointer = after
-    channel = channels[pointer[events["cause"][failed]]]
-    return [Channel(number).label if number else DIRECT for number in channel.tolist()]
+    return np.asarray(channels[pointer[events["cause"][failed]]], np.int64)
 
 
 def _radius(children: Integers, parents: Integers) -> float:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contagion.log import Channel
 from contagion.metrics import cascade
-from contagion.metrics.offspring import DIRECT, arrivals, by_channel, by_domain, offspring
+from contagion.metrics.offspring import Offspring, arrivals, branching, offspring, parents
 from tests.handmade import KINDS, events
 
 SHOCK = {"kind": "shock", "cause": 0}
@@ -27,6 +27,14 @@ LOG = events(
     {"kind": "default", "cause": 0, "node": 5},  # 9: cefi, by the clock
 )
 DOMAINS = ["outside", "defi", "cefi", "cefi", "defi", "cefi"]
+
+
+def by_domain(log: Any, kinds: list[str], domains: list[str]) -> Offspring:
+    return branching(log, kinds, domains)["by_domain"]
+
+
+def by_channel(log: Any, kinds: list[str]) -> Offspring:
+    return branching(log, kinds, ["defi"] * (int(log["node"].max()) + 1))["by_channel"]
 
 
 def test_children_are_counted_from_the_type_of_the_parent_to_that_of_the_child() -> None:
@@ -47,7 +55,7 @@ def test_the_spectral_radius_is_that_of_children_over_parents() -> None:
 
 
 def test_the_channel_of_a_failure_is_the_last_one_between_what_set_it_off_and_itself() -> None:
-    assert arrivals(LOG, KINDS) == ["exogenous", "lending liquidation", "lending liquidation", DIRECT, DIRECT]
+    assert arrivals(LOG, KINDS).tolist() == [EXOGENOUS, FORCED, FORCED, Channel.NONE, Channel.NONE]
     found = by_channel(LOG, KINDS)
     assert found.types == ["direct", "exogenous", "lending liquidation"]
     assert found.children.tolist() == [[0, 0, 0], [0, 0, 2], [1, 0, 0]]
@@ -56,7 +64,7 @@ def test_the_channel_of_a_failure_is_the_last_one_between_what_set_it_off_and_it
 
 def test_a_shock_without_a_trade_of_its_own_is_exogenous_all_the_same() -> None:
     log = events(SHOCK, {"kind": "oracle-update", "cause": 1}, {"kind": "liquidation", "cause": 2, "node": 1})
-    assert arrivals(log, KINDS) == ["exogenous"]
+    assert arrivals(log, KINDS).tolist() == [EXOGENOUS]
 
 
 def test_the_first_generation_may_set_off_more_than_itself_and_the_whole_cascade_may_not() -> None:
@@ -97,7 +105,7 @@ def test_no_cascade_that_has_ended_has_a_radius_of_one(drawn: tuple[Any, list[st
 @given(logs())
 def test_with_one_type_the_radius_is_the_branching_ratio_and_at_first_the_ratio_of_generations(drawn: Any) -> None:
     log, _ = drawn
-    found = offspring(log, KINDS, ["any"] * len(cascade.failures(log, KINDS)))
+    found = offspring(parents(log, KINDS), np.zeros(len(cascade.failures(log, KINDS)), np.int64), ["any"])
     sizes = [*cascade.generations(log, KINDS), 0, 0]
     assert found.radius == pytest.approx(cascade.branching_ratio(log, KINDS) or 0.0)
     assert found.first_radius == pytest.approx(sizes[1] / sizes[0] if sizes[0] else 0.0)
