@@ -26,37 +26,56 @@ from contagion.metrics.venues import is_kind
 
 Columns = dict[str, NDArray[Any]]
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
+SHOCK = "shock"
+"""Who sets off what nothing else did, as in `spillover`."""
 DIRECT = "direct"
 """The channel of what was reached over no market and no transfer: by a claim, or by the clock."""
 
 
 class Offspring(NamedTuple):
-    """Failures by type, children by (type of parent, type of child), and the spectral radii of their ratios."""
+    """Failures by type, and who set off whom: a row a type of parent and last the shock (or clock), a column a child's.
+
+    children : numbers; values : what was at stake; radius, first_radius : spectral radii of children over parents.
+    """
 
     types: list[str]
     failures: Integers
     children: Integers
+    values: Floats
     radius: float
     first_radius: float
 
-    def facts(self) -> dict[str, Any]:
-        """Return {type: {failures, sets_off: {type: mean number}}} and the radii, what is nothing left out."""
-        rows = {}
-        for name, count, row in zip(self.types, self.failures.tolist(), self.children.tolist(), strict=True):
-            set_off = {other: number / count for other, number in zip(self.types, row, strict=True) if number}
-            rows[name] = {"failures": count, "sets_off": set_off}
-        return {"types": rows, "spectral_radius": self.radius, "spectral_radius_first": self.first_radius}
+    def facts(self, unit: float = 1.0) -> dict[str, Any]:
+        """Return {from: {to: {failures, each, value}}}, what is nothing left out, and the radii.
+
+        each : children a parent, None for the shock; unit : by which values are multiplied.
+        """
+        table: dict[str, Any] = {}
+        for row, column in zip(*(places.tolist() for places in np.nonzero(self.children)), strict=True):
+            number = int(self.children[row, column])
+            source = self.types[row] if row < len(self.types) else SHOCK
+            table.setdefault(source, {})[self.types[column]] = {
+                "failures": number, "each": number / int(self.failures[row]) if source != SHOCK else None,
+                "value": float(self.values[row, column]) * unit,
+            }  # fmt: skip
+        return {"sets_off": table, "spectral_radius": self.radius, "spectral_radius_first": self.first_radius}
 
 
-def branching(events: Columns, kinds: list[str], domains: Sequence[str]) -> dict[str, Offspring]:
-    """Return who set off whom `by_domain` of who failed and `by_channel`; domains : one for every holder."""
-    nodes, parent, names = events["node"][failures(events, kinds)], parents(events, kinds), sorted(set(domains))
-    own = np.array([names.index(domain) for domain in domains], np.int64)[nodes]
+def branching(events: Columns, failed: Columns, kinds: list[str], domains: Sequence[str]) -> dict[str, Offspring]:
+    """Return who set off whom `by_domain` of who failed and `by_channel`.
+
+    failed : the failures table, of which `value` is read; domains : one for every holder.
+    """
+    first, parent, names = failures(events, kinds), parents(events, kinds), sorted(set(domains))
+    value = np.zeros(len(events["kind"]))
+    value[failed["event"]] = failed["value"]
+    own = np.array([names.index(domain) for domain in domains], np.int64)[events["node"][first]]
     labels = [DIRECT, *(channel.label for channel in Channel if channel)]
     return {
-        "by_domain": offspring(parent, own, names),
-        "by_channel": offspring(parent, arrivals(events, kinds), labels),
+        "by_domain": offspring(parent, own, names, value[first]),
+        "by_channel": offspring(parent, arrivals(events, kinds), labels, value[first]),
     }
 
 
@@ -68,22 +87,23 @@ def parents(events: Columns, kinds: list[str]) -> Integers:
     return np.asarray(place[origins(events, kinds)[events["cause"][failed]]])
 
 
-def offspring(parent: Integers, types: Integers, names: Sequence[str]) -> Offspring:
+def offspring(parent: Integers, types: Integers, names: Sequence[str], value: Floats) -> Offspring:
     """Return who set off whom among failures of some types, those without a failure left out.
 
-    parent : of each failure, as `parents` has it; types : of each, a place in `names`.
+    parent : of each failure, as `parents` has it; types : of each, a place in `names`; value : at stake in each.
     """
     found, own = np.unique(types, return_inverse=True)
-    size, first = len(found), parent < 0
-    tables = []
-    for chosen in (np.ones(len(parent), np.bool_), first):
-        child = np.flatnonzero(~first)
-        child = child[chosen[parent[child]]]
-        cells = own[parent[child]] * size + own[child]
-        tables.append(np.bincount(cells, minlength=size * size).reshape(size, size))
-    counts, starters = (np.bincount(own[chosen], minlength=size) for chosen in (slice(None), first))
-    used = [names[number] for number in found.tolist()]
-    return Offspring(used, counts, tables[0], _radius(tables[0], counts), _radius(tables[1], starters))
+    size = len(found)
+    source = np.where(parent < 0, size, own[parent]) if size else own
+    cells, shape = source * size + own, (size + 1, size)
+    children = np.bincount(cells, minlength=size * (size + 1)).reshape(shape)
+    values = np.bincount(cells, value, size * (size + 1)).reshape(shape).astype(np.float64)
+    second = (parent >= 0) & (parent[parent] < 0)
+    early = np.bincount(cells[second], minlength=size * (size + 1)).reshape(shape)
+    used, counts = [names[number] for number in found.tolist()], np.bincount(own, minlength=size)
+    return Offspring(
+        used, counts, children, values, _radius(children[:size], counts), _radius(early[:size], children[size])
+    )
 
 
 def arrivals(events: Columns, kinds: list[str]) -> Integers:

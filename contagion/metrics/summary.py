@@ -44,7 +44,7 @@ def summarise(run: Any) -> dict[str, Any]:
         "failures": len(cascade.failures(events, books.kinds)),
         "failures_by_kind": _by_kind(events, books.kinds),
         **_depths(events, failed, books),
-        "offspring": {name: table.facts() for name, table in branching(events, books.kinds, books.domains).items()},
+        "offspring": _offspring(events, failed, books, unit),
         "spillover": _spillover(tables, marks, books, lost.perimeter, unit),
         "total_losses": _totals(lost, events, books) | {"unfunded": realised + still_open + uncovered},
         "losses_by_sector": _by_sector(lost, books.sectors),
@@ -146,6 +146,11 @@ def _spillover(tables: dict[str, Any], marks: Marks, books: Any, perimeter: NDAr
         for cell in row.values():
             cell["value"] *= unit
     return table
+
+
+def _offspring(events: Any, failed: Any, books: Any, unit: float) -> dict[str, Any]:
+    tables = branching(events, failed, books.kinds, books.domains)
+    return {name: table.facts(unit) for name, table in tables.items()}
 
 
 def _totals(lost: Losses, events: Any, books: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contagion.log import Channel
 from contagion.metrics import cascade
 from contagion.metrics.offspring import Offspring, arrivals, branching, offspring, parents
-from tests.handmade import KINDS, events
+from tests.handmade import KINDS, events, failed
 
 SHOCK = {"kind": "shock", "cause": 0}
 FORCED, EXOGENOUS = int(Channel.LENDING_LIQUIDATION), int(Channel.EXOGENOUS)
@@ -29,28 +29,36 @@ LOG = events(
 DOMAINS = ["outside", "defi", "cefi", "cefi", "defi", "cefi"]
 
 
+def at_stake(log: Any, kinds: list[str]) -> Any:
+    """Return a failures table in which ten times the number of its event is at stake in each."""
+    return failed(*((event, 1.0, 0.0, 10 * event) for event in cascade.failures(log, kinds).tolist()))
+
+
 def by_domain(log: Any, kinds: list[str], domains: list[str]) -> Offspring:
-    return branching(log, kinds, domains)["by_domain"]
+    return branching(log, at_stake(log, kinds), kinds, domains)["by_domain"]
 
 
 def by_channel(log: Any, kinds: list[str]) -> Offspring:
-    return branching(log, kinds, ["defi"] * (int(log["node"].max()) + 1))["by_channel"]
+    domains = ["defi"] * (int(log["node"].max()) + 1)
+    return branching(log, at_stake(log, kinds), kinds, domains)["by_channel"]
 
 
 def test_children_are_counted_from_the_type_of_the_parent_to_that_of_the_child() -> None:
     found = by_domain(LOG, KINDS, DOMAINS)
     assert found.types == ["cefi", "defi"]
     assert found.failures.tolist() == [3, 2]
-    assert found.children.tolist() == [[0, 1], [2, 0]]
+    assert found.children.tolist() == [[0, 1], [2, 0], [1, 1]]
+    assert found.values.tolist() == [[0, 80], [130, 0], [90, 30]]
 
 
 def test_the_spectral_radius_is_that_of_children_over_parents() -> None:
     """An on-chain failure sets off one at exchanges, each of which sets off a third of one on chain."""
     found = by_domain(LOG, KINDS, DOMAINS)
     assert found.radius == pytest.approx(np.sqrt(2 / 2 * 1 / 3))
-    assert found.facts()["types"] == {
-        "cefi": {"failures": 3, "sets_off": {"defi": pytest.approx(1 / 3)}},
-        "defi": {"failures": 2, "sets_off": {"cefi": 1.0}},
+    assert found.facts(unit=0.1)["sets_off"] == {
+        "cefi": {"defi": {"failures": 1, "each": pytest.approx(1 / 3), "value": 8}},
+        "defi": {"cefi": {"failures": 2, "each": 1.0, "value": 13}},
+        "shock": {"cefi": {"failures": 1, "each": None, "value": 9}, "defi": {"failures": 1, "each": None, "value": 3}},
     }
 
 
@@ -58,7 +66,7 @@ def test_the_channel_of_a_failure_is_the_last_one_between_what_set_it_off_and_it
     assert arrivals(LOG, KINDS).tolist() == [EXOGENOUS, FORCED, FORCED, Channel.NONE, Channel.NONE]
     found = by_channel(LOG, KINDS)
     assert found.types == ["direct", "exogenous", "lending liquidation"]
-    assert found.children.tolist() == [[0, 0, 0], [0, 0, 2], [1, 0, 0]]
+    assert found.children.tolist() == [[0, 0, 0], [0, 0, 2], [1, 0, 0], [1, 1, 0]]
     assert found.radius == 0
 
 
@@ -79,7 +87,7 @@ def test_the_first_generation_may_set_off_more_than_itself_and_the_whole_cascade
 def test_without_failures_there_is_nobody_to_set_off() -> None:
     found = by_channel(events(SHOCK), KINDS)
     assert (found.types, found.radius, found.first_radius) == ([], 0.0, 0.0)
-    assert found.facts()["types"] == {}
+    assert found.facts()["sets_off"] == {}
 
 
 @st.composite
@@ -105,7 +113,8 @@ def test_no_cascade_that_has_ended_has_a_radius_of_one(drawn: tuple[Any, list[st
 @given(logs())
 def test_with_one_type_the_radius_is_the_branching_ratio_and_at_first_the_ratio_of_generations(drawn: Any) -> None:
     log, _ = drawn
-    found = offspring(parents(log, KINDS), np.zeros(len(cascade.failures(log, KINDS)), np.int64), ["any"])
+    one = np.zeros(len(cascade.failures(log, KINDS)), np.int64)
+    found = offspring(parents(log, KINDS), one, ["any"], one.astype(np.float64))
     sizes = [*cascade.generations(log, KINDS), 0, 0]
     assert found.radius == pytest.approx(cascade.branching_ratio(log, KINDS) or 0.0)
     assert found.first_radius == pytest.approx(sizes[1] / sizes[0] if sizes[0] else 0.0)
