@@ -20,6 +20,7 @@ _NAMES = {
     "load": "contagion.scenario",
     "load_run": "contagion.runs",
     "loads": "contagion.scenario",
+    "order_sensitivity": "contagion.study.orders",
     "run": "contagion.study.twins",
     "shipped": "contagion.scenario",
 }

@@ -5,10 +5,11 @@ failures of type b whose parent is of type a, K_ab = C_ab / N_a is the mean numb
 mean matrix of a branching process of several types (Harris 1963, *The Theory of Branching Processes*, ch. II), known as
 the next-generation matrix in epidemiology. With one type only it is the branching ratio.
 
-Of a cascade that has ended, the spectral radius is below 1 whatever happened: its failures are a forest, so
-sum_a N_a K_ab <= N_b. It says how much of the cascade made itself. Whether a cascade can grow is told by its first
-generation, whose children have not yet run out of those who can fail: `first_radius` is that of the same matrix over
-parents of the first generation alone, and may exceed 1.
+Of a cascade that has ended, the spectral radius is below 1 whatever happened: its failures are a forest, so those of
+type b that have a parent are sum_a N_a K_ab <= N_b, hence no eigenvalue is above 1 (Collatz 1942); and none is 1, since
+of types that lead to each other the first failure has its parent elsewhere. It says how much of the cascade made
+itself. Whether a cascade can grow is told by its first generation, whose children have not yet run out of those who
+can fail: `first_radius` is that of the same matrix over parents of the first generation alone, and may exceed 1.
 
 Types are the domain of who fails, or the channel through which the failure was reached: that of the last event with
 a channel between its parent (or shock) and itself, such as the forced sale that moved the price.

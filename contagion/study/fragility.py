@@ -8,13 +8,12 @@ it). Two things may break, each judged over all seeds together:
 - `growth`: those whom the shock itself breaks break at least as many again, sum of N_2 >= sum of N_1.
 
 Why growth is read off the first two generations. The branching ratio n = 1 - N_1 / (N_1 + N_2 + ...) counts a
-cascade that has ended; each failure in it has one parent, so n < 1 whatever happens, and so is the spectral radius
-of a complete table of who set off whom: with N_a failures of type a, of which each sets off K_ab of type b, all
-non-first failures are sum_a N_a K_ab <= N_b, hence no eigenvalue above 1 (Collatz 1942). What a critical process has
-is that a failure sets off one further on average *while enough is left that can fail*. Later generations run out of
-it, so the first ratio N_2 / N_1, the reproduction number of epidemiology as index cases tell it (Diekmann, Heesterbeek
-and Metz 1990), is the least censored reading; and where it is 1, n is at least 1/2. It is coarse where few
-fail: one failure that sets off one other is a ratio of 1.
+cascade that has ended; each failure in it has one parent at most, so n < 1 whatever happens, and so is the spectral
+radius of a complete table of who set off whom (`metrics.offspring`). What a critical process has is that a failure
+sets off one further on average *while enough is left that can fail*. Later generations run out of it, so the first
+ratio N_2 / N_1, the reproduction number of epidemiology as index cases tell it (Diekmann, Heesterbeek and Metz
+1990), is the least censored reading; and where it is 1, n is at least 1/2. It is coarse where few fail: one failure
+that sets off one other is a ratio of 1.
 
 Neither criterion must hold for all larger shocks: a shock large enough breaks everybody by itself, and leaves nobody
 for a second generation. So the curve is looked at on a grid first, from the mild end, and the first step of the

@@ -21,7 +21,7 @@ import numpy as np
 from contagion.assembly import build, unfit
 from contagion.errors import BadInput, Problem, closest
 from contagion.graph import MARKETS
-from contagion.metrics.importance import coalitions, interaction, shapley
+from contagion.metrics.importance import MOST_EXACT, coalitions, interaction, shapley
 from contagion.metrics.targets import value_at
 from contagion.scenario import Scenario
 from contagion.study.effects import Floats, estimate, paired
@@ -37,7 +37,6 @@ FIGURES = (
 )  # fmt: skip
 """What is compared: keys of the summary, the last one over all markets."""
 
-MOST_PLAYERS = 10
 _WILD = frozenset("*?[")
 
 
@@ -83,8 +82,8 @@ class Plan:
                 problems.append(Problem(file, 0, 0, "--market", f"no market {name!r}{closest(name, feeds)}"))
         if not self.knock_outs and not self.shapley:
             problems.append(Problem(file, 0, 0, "", "has no switches: name with --knock-out what to remove"))
-        if len(self.shapley) > MOST_PLAYERS:
-            what = f"{len(self.shapley)} names have {2 ** len(self.shapley):,} subsets: {MOST_PLAYERS} at most"
+        if len(self.shapley) > MOST_EXACT:
+            what = f"{len(self.shapley)} names have {2 ** len(self.shapley):,} subsets: {MOST_EXACT} at most"
             problems.append(Problem(file, 0, 0, "--shapley", what))
         if problems:
             raise BadInput(dict.fromkeys(problems))
