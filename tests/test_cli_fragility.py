@@ -31,10 +31,16 @@ def test_the_text_names_the_smallest_shocks_and_fits_eighty_columns() -> None:
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert max(map(len, lines)) <= 80
-    assert "293.75 is the smallest that leads to as many failures again" in result.stdout
-    assert "nothing up to 400 leads to a loss that nobody covers" in result.stdout
+    text = " ".join(result.stdout.split())
+    assert "a loss that nobody covers nowhere up to 400" in text
+    assert "N2 >= N1 from 293.75 not yet at 292.96875" in text
     assert "2 seeds, 5 to 6" in lines[0]
-    assert result.stderr == "3 sizes on 2 seeds, and what lies between: 34 runs at most\n"
+    assert result.stderr == "3 sizes on 2 seeds, and what lies between: 48 runs at most\n"
+
+
+def test_what_breaks_at_once_or_not_at_every_larger_size_is_said() -> None:
+    result = fragility("--shock", "shocks.0.quantity", "--from", "300", "--to", "900", "--points", "2", "--seeds", "1")
+    assert "n >= 1/2 from 300 at the mildest already, and not at every larger size" in " ".join(result.stdout.split())
 
 
 def test_json_has_the_curve_and_the_smallest_shocks() -> None:

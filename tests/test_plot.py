@@ -101,13 +101,13 @@ def curve(sizes: list[float], unfunded: list[float], smallest: dict[str, Any]) -
     """Return the facts of a fragility study with one seed, in which the depth of the first size is not known."""
     points = [
         {"size": size, "branching_ratio": None, "offspring": place or None, "unfunded_share": 0.0, "figures": {
-            name: {"mean": value, "low": None, "high": None} for name, value in (
+            name: {"mean": value, "least": value, "most": None} for name, value in (
                 ("total_losses.net", -1.0), ("total_losses.unfunded", lost), ("cascade_depth", place or None),
                 ("cascade_depth_weighted.mean", 1.0))}}
         for place, (size, lost) in enumerate(zip(sizes, unfunded, strict=True))
     ]  # fmt: skip
     return {"scenario": "s", "shock": "shocks.x.size", "from": sizes[0], "to": sizes[-1], "seeds": [1],
-            "smallest": {"unfunded": None, "growth": None} | smallest, "points": points}  # fmt: skip
+            "smallest": {"unfunded": None, "majority": None, "growth": None} | smallest, "points": points}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     """Run a scenario with a shock of growing size, on the same random numbers.
 
     Prints losses, depth and branching over the size, and the smallest shock that leaves a loss which nobody covers,
-    or whose failures set off as many again. Sizes between two points are halved seven times to find these.
+    that leads to one more failure for each of its own, and whose second generation is as large as the first. Sizes
+    between two points are halved seven times to find these.
     """
     if options["plot"]:
         if output is None:

@@ -1,6 +1,7 @@
 """What a growing shock does, as one picture: losses, how deep it goes, and what each failure sets off.
 
-Means over seeds with bands of their 95% intervals; dashed lines are the smallest shocks that break something.
+Means over seeds, with bands from the least to the most of any seed; dashed lines are the smallest shocks that
+break something.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ Floats = NDArray[np.float64]
 Points = Sequence[Mapping[str, Any]]
 
 _BLUE, _RED, _GREEN, _PINK = PALETTE[:4]
-_MARKS = {"unfunded": ("somebody's loss is covered by nobody", _RED), "growth": ("each failure sets off one", _GREEN)}
+_MARKS = {"unfunded": ("a loss that nobody covers", _RED), "majority": ("n = 1/2", _BLUE),
+          "growth": ("N2 = N1", _GREEN)}  # fmt: skip
 
 
 def draw(facts: Mapping[str, Any], path: Path, currency: str = "USD") -> None:
@@ -51,8 +53,8 @@ def _draw_losses(axes: Any, sizes: Floats, points: Points, currency: str) -> Non
     size, unit = _size_of(float(largest))
     curves = [("net loss", _BLUE, net / size), ("unfunded", _RED, unfunded / size)]
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}{unit * bool(value)}")
-    axes.set_ylim(min(0.0, float(np.nanmin(net, initial=0.0)) / size * 1.1), max(1.25 * float(largest) / size, 1e-9))
-    _draw_curves(axes, sizes, curves, f"lost, {currency} (bands: 95% intervals of the mean)")
+    axes.set_ylim(min(0.0, float(np.nanmin(net, initial=0.0)) / size * 1.1), max(1.3 * float(largest) / size, 1e-9))
+    _draw_curves(axes, sizes, curves, f"lost, {currency} (bands: all seeds)")
 
 
 def _draw_depth(axes: Any, sizes: Floats, points: Points) -> None:
@@ -95,15 +97,16 @@ def _draw_smallest(axes: Sequence[Any], facts: Mapping[str, Any]) -> None:
             panel.axvline(found["size"], color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
         late = abs(found["size"] - facts["from"]) > 0.5 * abs(facts["to"] - facts["from"])
         axes[0].annotate(
-            f"{words}: {_short(found['size'])}", xy=(found["size"], 0.93 - 0.08 * place),
+            f"{words}: {_short(found['size'])}", xy=(found["size"], 0.94 - 0.07 * place),
             xycoords=("data", "axes fraction"), xytext=(-5 if late else 5, 0), textcoords="offset points",
             ha="right" if late else "left", va="center", color=colour, fontsize=9.5,
+            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
         )  # fmt: skip
 
 
 def _series(points: Points, name: str) -> Floats:
-    """Return mean, low and high of a figure over the points, nan where there is none."""
-    rows = [[point["figures"][name][key] for point in points] for key in ("mean", "low", "high")]
+    """Return mean, least and most of a figure over the points, nan where there is none."""
+    rows = [[point["figures"][name][key] for point in points] for key in ("mean", "least", "most")]
     return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64)
 
 

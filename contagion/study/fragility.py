@@ -1,28 +1,29 @@
 """How losses and depth grow with the size of a shock, and the smallest shock that breaks something.
 
 The same seeds are run at every size, so that along the curve nothing changes but the shock (and what follows from
-it). Two things may break, each judged over all seeds together:
+it). Three things may break, each judged over all seeds together:
 
 - `unfunded`: somebody is left with a loss that nobody covers, U > 0 in the mean. Since U is never negative, that is:
-  with any of the seeds.
-- `growth`: those whom the shock itself breaks break at least as many again, sum of N_2 >= sum of N_1.
+  with any of the seeds, be it of dust.
+- `majority`: as many failures are set off by failures as by the shock, the branching ratio n >= 1/2 with n = 1 - sum
+  of N_1 / sum of all failures. Each failure that the shock itself causes then leads to one more.
+- `growth`: each failure of the first generation sets off one of the second, sum of N_2 >= sum of N_1.
 
-Why growth is read off the first two generations. The branching ratio n = 1 - N_1 / (N_1 + N_2 + ...) counts a
-cascade that has ended; each failure in it has one parent at most, so n < 1 whatever happens, and so is the spectral
-radius of a complete table of who set off whom (`metrics.offspring`). What a critical process has is that a failure
-sets off one further on average *while enough is left that can fail*. Later generations run out of it, so the first
-ratio N_2 / N_1, the reproduction number of epidemiology as index cases tell it (Diekmann, Heesterbeek and Metz
-1990), is the least censored reading; and where it is 1, n is at least 1/2. It is coarse where few fail: one failure
-that sets off one other is a ratio of 1.
+Why there is no n >= 1. The branching ratio counts a cascade that has ended; each failure in it has one parent at most,
+so n < 1 whatever happens, and so is the spectral radius of a complete table of who set off whom
+(`metrics.offspring`). What a critical process has is that a failure sets off one further on average *while enough is
+left that can fail*. Later generations run out of it, so N_2 / N_1, the reproduction number of epidemiology as index
+cases tell it (Diekmann, Heesterbeek and Metz 1990), is the reading that is least censored. It is also the one with the
+most noise, and coarse where few fail: one failure that sets off one other is a ratio of 1. Where it is 1, n is at
+least 1/2, so `majority` comes no later; n is steadier, and depends less on how finely a shock is cut into steps.
 
-Neither criterion must hold for all larger shocks: a shock large enough breaks everybody by itself, and leaves nobody
+None of these must hold for all larger shocks: a shock large enough breaks everybody by itself, and leaves nobody
 for a second generation. So the curve is looked at on a grid first, from the mild end, and the first step of the
 grid in which a criterion begins to hold is halved. What is found is the smallest to the grid's resolution, and
 whether the criterion still holds at all larger sizes of the grid is said beside it.
 """
 
 import csv
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ import numpy as np
 
 from contagion.errors import BadInput, Problem
 from contagion.scenario import Scenario
-from contagion.study.effects import Floats, estimate
+from contagion.study.effects import estimate
 from contagion.study.executors import InProcess, outcomes
 from contagion.study.knockouts import figure
 from contagion.study.twins import run
@@ -46,7 +47,7 @@ FIGURES = (
 )  # fmt: skip
 """What is shown over the size of the shock: keys of the summary."""
 
-CRITERIA = ("unfunded", "growth")
+CRITERIA = ("unfunded", "majority", "growth")
 HALVINGS = 7
 """How often the step of the grid is halved, so that it is known to less than a hundredth."""
 _DIGITS = Context(prec=9)
@@ -78,7 +79,7 @@ class Plan:
 
     @property
     def most_runs(self) -> int:
-        """Return the number of runs if both criteria begin to hold somewhere, in different steps."""
+        """Return the number of runs if all criteria begin to hold somewhere, in different steps."""
         return len(self.seeds) * (self.points + len(CRITERIA) * HALVINGS)
 
     def at(self, size: Decimal) -> Scenario:
@@ -121,7 +122,8 @@ class Fragility:
         point = self.point(size)
         if criterion == "unfunded":
             return bool(point["unfunded_share"])
-        return point["offspring"] is not None and point["offspring"] >= 1.0
+        ratio, level = (point["offspring"], 1.0) if criterion == "growth" else (point["branching_ratio"], 0.5)
+        return ratio is not None and ratio >= level
 
     def bracket(self, criterion: str) -> tuple[Decimal | None, Decimal | None]:
         """Return (the largest size before, the smallest size) at which a criterion first holds; None for no such."""
@@ -139,7 +141,7 @@ class Fragility:
         unfunded = [row["total_losses.unfunded"] > 0 for row in known]
         return {
             "size": float(size), "on_grid": size in self.plan.sizes,
-            "figures": {name: estimate(_column(known, name)) for name in FIGURES},
+            "figures": {name: _over_seeds(known, name) for name in FIGURES},
             "branching_ratio": 1.0 - first / every if every else None,
             "offspring": second / first if first else None,
             "unfunded_share": sum(unfunded) / len(known) if known else None,
@@ -246,5 +248,9 @@ def _figures_of_run(plan: Plan, size: Decimal, seed: int) -> dict[str, Any]:
     return {"digest": result.manifest["digest"], "first": first, "second": second} | facts
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Floats:
-    return np.array([math.nan if row[name] is None else row[name] for row in rows], np.float64)
+def _over_seeds(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Return the mean of a figure with its interval, and the least and the most of any seed."""
+    values = [row[name] for row in rows if row[name] is not None]
+    return estimate(np.array(values, np.float64)) | {
+        "least": min(values, default=None), "most": max(values, default=None),
+    }  # fmt: skip

@@ -1,6 +1,6 @@
 """What a growing shock does, as a person reads it: the smallest that breaks something, then a row a size."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,10 +11,7 @@ from rich.text import Text
 
 from contagion.terminal import money
 
-_WORDS = {
-    "unfunded": "a loss that nobody covers",
-    "growth": "as many failures again (N2 >= N1)",
-}
+_WORDS = {"unfunded": "a loss that nobody covers", "majority": "n >= 1/2", "growth": "N2 >= N1"}
 _CLOSING = (
     "Sizes of the grid, and the smallest shocks. Means over seeds, the same at every size; in: the share of seeds in "
     "which anything is unfunded. n: failures that a failure set off, of all; N2/N1: second generation over first; "
@@ -27,10 +24,7 @@ def fragility_text(console: Console, facts: Mapping[str, Any], currency: str = "
     seeds = facts["seeds"]
     span = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
     head = f"{facts['scenario'] or 'a scenario'} by the size of {facts['shock']}: {facts['runs']:,} runs, {span}"
-    found: list[RenderableType] = [
-        Text(line) for criterion in _WORDS for line in _smallest(criterion, facts["smallest"][criterion], facts)
-    ]
-    parts: list[RenderableType] = [Text(head, style="bold"), Rule(style="dim"), Padding(Group(*found), (1, 0))]
+    parts: list[RenderableType] = [Text(head, style="bold"), Rule(style="dim"), Padding(_smallest(facts), (1, 0))]
     parts.append(_table(facts, currency))
     if facts["failed"]:
         parts.append(Text(f"{facts['failed']} of {facts['runs']} runs failed and are left out:", style="red"))
@@ -41,17 +35,19 @@ def fragility_text(console: Console, facts: Mapping[str, Any], currency: str = "
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _smallest(criterion: str, found: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> Iterable[str]:
-    what = _WORDS[criterion]
-    if found is None:
-        yield f"nothing up to {size(facts['to'])} leads to {what}"
-        return
-    if found["not_at"] is None:
-        yield f"{size(found['size'])} already leads to {what}: begin with a milder one"
-    else:
-        yield f"{size(found['size'])} is the smallest that leads to {what}; {size(found['not_at'])} does not yet"
-    if not found["holds_beyond"]:
-        yield "  and not every larger size does"
+def _smallest(facts: Mapping[str, Any]) -> Table:
+    """Return a row a criterion: the smallest shock at which it holds, and what is to be known of it."""
+    grid = Table.grid(padding=(0, 2))
+    for style in ("", "bold", "dim"):
+        grid.add_column(style=style)
+    for criterion, what in _WORDS.items():
+        if (found := facts["smallest"][criterion]) is None:
+            grid.add_row(what, "nowhere", f"up to {size(facts['to'])}")
+            continue
+        words = "at the mildest already" if found["not_at"] is None else f"not yet at {size(found['not_at'])}"
+        words += ", and not at every larger size" * (not found["holds_beyond"])
+        grid.add_row(what, f"from {size(found['size'])}", words)
+    return grid
 
 
 def _table(facts: Mapping[str, Any], currency: str) -> Table:

@@ -12,7 +12,7 @@ import pytest
 import contagion as cg
 from contagion.errors import BadInput
 from contagion.study.executors import InProcess
-from contagion.study.fragility import HALVINGS, Fragility, Plan, carry_out, fragility
+from contagion.study.fragility import CRITERIA, FIGURES, HALVINGS, Fragility, Plan, carry_out, fragility
 from tests.scenarios import CASCADE
 
 KEY = "shocks.0.quantity"
@@ -72,6 +72,36 @@ def test_growth_is_where_the_first_failure_sets_off_the_second_and_not_where_the
     assert figures(2_000)["generations"] == [2]
 
 
+def stub(*generations: tuple[float, list[int]], unfunded: float = 0.0) -> Fragility:
+    """Return a study of shocks of given sizes, one seed each, with given numbers of failures by generation."""
+    sizes = [Decimal(str(size)) for size, _ in generations]
+    plan = Plan(cg.loads(CASCADE), KEY, sizes[0], sizes[-1], 2, (0,))
+    figures = dict.fromkeys(FIGURES, 0.0) | {"total_losses.unfunded": unfunded}
+    runs = {}
+    for size, (_, failed) in zip(sizes, generations, strict=True):
+        first, second = [*failed, 0, 0][:2]
+        runs[size] = [{"size": float(size), "seed": 0, "error": None, "first": first, "second": second,
+                       **figures, "failures": sum(failed)}]  # fmt: skip
+    return Fragility(plan, runs)
+
+
+def test_a_long_cascade_has_a_majority_of_failures_set_off_by_failures_before_it_grows_at_once() -> None:
+    result = stub((1, [4, 1]), (2, [4, 2, 2]), (3, [4, 4]), (4, [4, 1]))
+    smallest = result.facts["smallest"]
+    assert smallest["majority"] == {"size": 2.0, "not_at": 1.0, "holds_beyond": False}
+    assert smallest["growth"] == {"size": 3.0, "not_at": 2.0, "holds_beyond": False}
+    assert [point["branching_ratio"] for point in result.facts["points"]] == pytest.approx([0.2, 0.5, 0.5, 0.2])
+
+
+def test_ratios_are_of_sums_over_all_seeds() -> None:
+    one = stub((1, [1]), (2, [1, 3]))
+    more = [dict(one.runs[Decimal(2)][0], seed=seed, first=9, second=0, failures=9) for seed in (1, 2)]
+    both = Fragility(one.plan, {**one.runs, Decimal(2): [*one.runs[Decimal(2)], *more]})
+    assert both.point(Decimal(2))["offspring"] == 3 / 19
+    assert both.point(Decimal(2))["branching_ratio"] == pytest.approx(3 / 22)
+    assert both.point(Decimal(2))["figures"]["failures"]["most"] == 9
+
+
 def test_a_smaller_number_may_be_the_more_severe_shock() -> None:
     model = cg.loads(CASCADE.replace("quantity = 350", "size = -0.05"), {})
     result = fragility(model, "shocks.0.size", "-0.01", "-0.3", points=5, seeds=[0])
@@ -85,7 +115,7 @@ def test_a_smaller_number_may_be_the_more_severe_shock() -> None:
 
 def test_what_breaks_nowhere_has_no_smallest_shock_and_needs_no_halving() -> None:
     result = fragility(cg.loads(CASCADE), KEY, 1, 100, points=4, seeds=[0])
-    assert result.facts["smallest"] == {"unfunded": None, "growth": None}
+    assert result.facts["smallest"] == dict.fromkeys(CRITERIA)
     assert result.facts["runs"] == 4
     assert [point["offspring"] for point in result.facts["points"]] == [None] * 4
 
@@ -100,7 +130,7 @@ def test_runs_are_counted_up_to_the_most_that_there_can_be() -> None:
     plan = Plan(cg.loads(CASCADE), KEY, Decimal(50), Decimal(2_000), 3, (0,))
     result = carry_out(plan, InProcess(), lambda done, most: told.append((done, most)))
     assert [done for done, _ in told] == list(range(1, len(result.rows) + 1))
-    assert {most for _, most in told} == {plan.most_runs} == {3 + 2 * HALVINGS}
+    assert {most for _, most in told} == {plan.most_runs} == {3 + 3 * HALVINGS}
 
 
 def test_a_run_that_fails_is_a_row_with_its_error_and_is_in_no_mean(tmp_path: Path) -> None:
@@ -120,7 +150,7 @@ def test_a_run_that_fails_is_a_row_with_its_error_and_is_in_no_mean(tmp_path: Pa
 def test_where_all_runs_fail_nothing_is_known() -> None:
     brittle = CASCADE + '\n[nodes.vase]\nkind = "tests.kinds.brittle"\nbreaks_on = [1]\n'
     result = fragility(cg.loads(brittle, allow_code=True), KEY, 10, 20, points=2, seeds=[1], allow_code=True)
-    assert result.facts["smallest"] == {"unfunded": None, "growth": None}
+    assert result.facts["smallest"] == dict.fromkeys(CRITERIA)
     assert {point["unfunded_share"] for point in result.facts["points"]} == {None}
 
 
