@@ -143,7 +143,8 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
 def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
     weighted, canonical = facts["cascade_depth_weighted"], facts["cascade_depth_canonical"]
     words = [f"trigger {facts['cascade_depth']}"]
-    words += [f"canonical {canonical}"] * (canonical is not None)
+    doubt = "?" * (facts.get("twins", {}).get("rounds", {}).get("same_failures") is False)
+    words += [f"canonical {canonical}{doubt}"] * (canonical is not None)
     words += [f"weighted {weighted['mean']:.2f} (p95 {weighted['p95']:.2f})"] * bool(weighted)
     first = facts["branching_first"]
     words += [f"N2/N1 {first:.2f}"] * (first >= 1.0)
@@ -152,6 +153,8 @@ def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
     if len(sizes) > _ROWS:
         rest = list(sizes.values())[_ROWS - 1 :]
         sizes = dict(list(sizes.items())[: _ROWS - 1]) | {f"{_ROWS} to {len(sizes)}": sum(rest)}
+    if doubt:
+        ratio += "\n? not monotone as declared: others fail in synchronous rounds"
     return Group(Text(" · ".join(words)), Text(ratio), _bar_table(sizes, bars, lambda size: f"{size:,.0f}"))
 
 
