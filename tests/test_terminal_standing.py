@@ -4,7 +4,7 @@ from typing import Any
 
 import contagion as cg
 from contagion.terminal import money
-from contagion.terminal.standing import standing
+from contagion.terminal.standing import standing, ties
 from tests.scenarios import CASCADE
 
 NOTHING = {"debt": 0.0, "breached": 0.0, "within": dict.fromkeys(("3%", "5%", "10%", "20%"), 0.0)}
@@ -60,3 +60,11 @@ def test_a_run_has_all_that_is_read_here() -> None:
     found = list(standing(cg.run(cg.loads(CASCADE), twins=False).facts, money))
     assert found[0].startswith("debt that a further fall of 5% would liquidate: 0 of 1.49M → ")
     assert found[1] == "of the collateral at lender, 100% is sold where it is marked"
+
+
+def test_where_no_order_changes_anything_that_is_said() -> None:
+    found = {"orders": 1, "distinct": 1, "figures": {}, "errors": []}
+    assert ties(found, money) == "over 1 random order of what is simultaneous: always the same"
+    nothing = {key: {"low": None, "high": None} for key in ("total_losses.net", "cascade_depth")}
+    text = ties({"orders": 2, "distinct": 0, "figures": nothing, "errors": ["a"]}, money)
+    assert text.endswith("; runs that failed are left out")

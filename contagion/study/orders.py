@@ -6,6 +6,7 @@ its own; the smallest and the largest figure then stand beside the one of the ru
 the figure is an accident of the convention.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -29,6 +30,8 @@ def order_sensitivity(
     *,
     seed: int | None = None,
     until_us: int | None = None,
+    knock_outs: Iterable[str] = (),
+    shock: bool = True,
     allow_code: bool = False,
     executor: Executor | None = None,
 ) -> dict[str, Any]:
@@ -46,7 +49,8 @@ def order_sensitivity(
     """
     if orders < 1:
         raise ValueError(f"{orders} orders give no range: at least 1")
-    arguments = [(model, seed, until_us, allow_code, order) for order in range(orders + 1)]
+    options = {"seed": seed, "until_us": until_us, "knock_outs": tuple(knock_outs), "shock": shock}
+    arguments = [(model, order, options | {"allow_code": allow_code}) for order in range(orders + 1)]
     found = outcomes(executor or InProcess(), _figures_of_run, arguments, lambda _: None)
     rows = [row for row, _ in found if row is not None]
     stated = found[0][0] or {}
@@ -60,8 +64,6 @@ def order_sensitivity(
     }  # fmt: skip
 
 
-def _figures_of_run(
-    model: Scenario | nx.MultiDiGraph, seed: int | None, until_us: int | None, allow_code: bool, order: int
-) -> dict[str, Any]:
-    result = run(model, seed=seed, until_us=until_us, twins=False, shuffle_ties=order, allow_code=allow_code)
+def _figures_of_run(model: Scenario | nx.MultiDiGraph, order: int, options: dict[str, Any]) -> dict[str, Any]:
+    result = run(model, twins=False, shuffle_ties=order, **options)
     return {"digest": result.manifest["digest"]} | {name: figure(result.facts, name) for name in FIGURES}

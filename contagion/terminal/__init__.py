@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contagion.terminal.links import agreement, links_table
-from contagion.terminal.standing import standing
+from contagion.terminal.standing import standing, ties
 from contagion.units import SECOND, format_duration
 
 WIDEST = 100
@@ -123,6 +123,8 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     yield "Prices", _prices(facts["prices"])
     if facts.get("twins"):
         yield "Twins", _twins(facts)
+    if found := facts.get("order_sensitivity"):
+        yield "Ties", Text(ties(found, money))
     if facts["loops"]:
         yield "Carry", _loops(facts["loops"])
     if covered := {name: both for name, both in facts["issuer_coverage"].items() if None not in both.values()}:

@@ -31,6 +31,25 @@ def standing(facts: Mapping[str, Any], money: Callable[[float], str]) -> Iterabl
         yield f"{reach[most]['reach']} nodes hang on the price of {most}, more than on any other"
 
 
+def ties(found: Mapping[str, Any], money: Callable[[float], str]) -> str:
+    """Return the range of the headlines over random orders of simultaneous events, or that there is none.
+
+    >>> row = {"total_losses.net": {"low": 9.0, "high": 11.0}, "cascade_depth": {"low": 3.0, "high": 3.0}}
+    >>> ties({"orders": 5, "distinct": 4, "figures": row, "errors": []}, "{:.0f}".format)
+    'over 5 random orders of what is simultaneous: net 9 to 11, depth 3'
+    """
+    text = f"over {found['orders']} random order{'s' * (found['orders'] > 1)} of what is simultaneous: "
+    if found["distinct"] == 1:
+        return text + "always the same"
+    words = []
+    for name, key, write in (("net", "total_losses.net", money), ("depth", "cascade_depth", "{:.0f}".format)):
+        row = found["figures"][key]
+        if row["low"] is not None:
+            ends = dict.fromkeys([write(row["low"]), write(row["high"])])
+            words.append(f"{name} {' to '.join(ends)}")
+    return text + ", ".join(words) + "; runs that failed are left out" * bool(found["errors"])
+
+
 _WAYS = {"market": "is sold where it is marked", "issuer": "is the borrower's own token"}
 
 

@@ -1,8 +1,13 @@
 """What is left of a figure when those who act at the same moment act in another order."""
 
+import json
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 import contagion as cg
+from contagion.cli import main
 from contagion.study.orders import order_sensitivity
 from tests.scenarios import CASCADE
 
@@ -60,6 +65,23 @@ def test_a_run_that_fails_is_an_error_and_not_a_figure() -> None:
     found = order_sensitivity(cg.loads(brittle, allow_code=True), 1, seed=1, allow_code=True)
     assert found["errors"] == ["ArithmeticError: seed 1 is too much for me"]
     assert found["figures"]["failures"] == {"stated": None, "low": None, "high": None}
+
+
+def test_what_is_knocked_out_is_out_in_every_order() -> None:
+    found = order_sensitivity(cg.loads(TIED), 2, knock_outs=["dear", "keeper"])
+    assert found["figures"]["failures"] == {"stated": 0, "low": 0, "high": 0}
+    quiet = order_sensitivity(cg.loads(TIED), 2, shock=False)
+    assert quiet["figures"]["total_losses.net"]["high"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_run_states_the_range_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "tied.toml").write_text(TIED, encoding="utf-8")
+    arguments = ["run", str(tmp_path / "tied.toml"), "-o", str(tmp_path / "out"), "--orders", "3", "--no-twins"]
+    result = CliRunner().invoke(main, [*arguments, "--quiet"])
+    assert result.exit_code == 0
+    assert "Ties          over 3 random orders of what is simultaneous: net 3.1" in result.stdout
+    saved = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["order_sensitivity"]
+    assert saved == order_sensitivity(cg.loads(TIED), 3)
 
 
 def test_no_order_at_all_is_no_range() -> None:
