@@ -15,10 +15,12 @@ _NAMES = {
     "Run": "contagion.runs",
     "Scenario": "contagion.scenario",
     "attribute": "contagion.study.knockouts",
+    "fragility": "contagion.study.fragility",
     "knock_out": "contagion.graph",
     "load": "contagion.scenario",
     "load_run": "contagion.runs",
     "loads": "contagion.scenario",
+    "order_sensitivity": "contagion.study.orders",
     "run": "contagion.study.twins",
     "shipped": "contagion.scenario",
 }

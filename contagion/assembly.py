@@ -74,7 +74,7 @@ def build(
     *,
     seed: int | None = None,
     twin: str = "base",
-    shuffle_ties: bool = False,
+    shuffle_ties: int = 0,
     allow_code: bool = False,
     row_budget: int = ROW_BUDGET,
     transform: Any = None,

@@ -119,6 +119,10 @@ class Scenario:
         """Return what goes to another process: all but the simulation, whose processes cannot be sent."""
         return self.__dict__ | {"_opened": []}
 
+    def changed(self, overrides: Mapping[str, Any], *, allow_code: bool = False) -> "Scenario":
+        """Return the scenario with further values changed, by dotted path. BadInput for what does not fit."""
+        return _validated(self.source, {**self.overrides, **overrides}, False, allow_code)
+
     def resolved(self) -> dict[str, Any]:
         """Return the content after defaults and overrides, as JSON knows it."""
         return dict(plain(self.params))

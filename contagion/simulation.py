@@ -34,8 +34,9 @@ class Simulation:
     """A network that runs.
 
     twin : 'base', 'control' (no shock), 'frozen' (nothing that reacts) or 'rounds' (mechanisms lose their own
-    delays); drawn : crowds that an earlier simulation of the same graph and seed has drawn, by node, to which this
-    one adds its own; observer : called with the id of every transaction, for checks.
+    delays); shuffle_ties : which random order of ties, 0 for none; drawn : crowds that an earlier simulation of the
+    same graph and seed has drawn, by node, to which this one adds its own; observer : called with the id of every
+    transaction, for checks.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Simulation:
         *,
         seed: int = 0,
         twin: str = "base",
-        shuffle_ties: bool = False,
+        shuffle_ties: int = 0,
         row_budget: int | None = None,
         currency_decimals: int = 6,
         drawn: dict[int, Integers] | None = None,
@@ -67,7 +68,8 @@ class Simulation:
         self.openings: dict[int, Callable[[int, Integers], list[Any]]] = {}
         self.highest = 0
         if shuffle_ties:
-            self.env._eid = _shuffled(self.rng("ties"))  # type: ignore[assignment]
+            name = "ties" if shuffle_ties == 1 else f"ties {shuffle_ties}"
+            self.env._eid = _shuffled(self.rng(name))  # type: ignore[assignment]
         self.log.append_root(0, "clock", -1, -1)
 
     def rng(self, name: str) -> np.random.Generator:

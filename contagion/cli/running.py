@@ -10,7 +10,9 @@ import click
 import contagion.cli.shell as shell
 
 if TYPE_CHECKING:
+    from contagion.recipes import Recipe
     from contagion.runs import Run
+    from contagion.scenario import Scenario
 
 
 @click.command()
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
 @shell.reduced
 @click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
+@click.option(
+    "--orders", type=click.IntRange(1), metavar="K", help="Run again with ties in K random orders: the range."
+)
 @click.option("--plot", is_flag=True, help="Draw prices.png into the run directory.")
 @shell.quiet
 @shell.as_json
@@ -57,6 +62,8 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
             with shell.progress(options["quiet"]) as progress:
                 result = recipe.run(model, options["allow_code"], progress)
             result.manifest = manifest | result.manifest
+            if options["orders"]:
+                _add_orders(result, recipe, model, options)
             _add_times(result, time.perf_counter() - began)
             result.save(directory)
     except KeyboardInterrupt:
@@ -102,6 +109,16 @@ def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: 
     for line in [*differences(manifest, model), *changed]:
         click.echo(f"  {line}")
     ctx.exit(shell.NOT_REPRODUCED)
+
+
+def _add_orders(result: "Run", recipe: "Recipe", model: "Scenario", options: dict[str, Any]) -> None:
+    """Add the range of the headlines over random orders of simultaneous events, as many as were asked for."""
+    from contagion.study.orders import order_sensitivity
+
+    result.facts["order_sensitivity"] = order_sensitivity(
+        model, options["orders"], until_us=recipe.until_us, knock_outs=recipe.knock_outs, shock=recipe.shock,
+        allow_code=options["allow_code"],
+    )  # fmt: skip
 
 
 def _add_times(result: "Run", wall_s: float) -> None:

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import FAILURES, Channel
-from contagion.metrics import cascade, issuers, venues
+from contagion.metrics import cascade, concentration, issuers, loans, venues
 from contagion.metrics.attribution import by_channel, by_side, changes
+from contagion.metrics.dependence import Prices, wrong_way
 from contagion.metrics.groups import Owners
 from contagion.metrics.losses import Losses, by_holder_value, losses, shortfalls
 from contagion.metrics.marks import Floats, Marks
+from contagion.metrics.offspring import branching
 from contagion.metrics.spillover import Table, spillovers
 from contagion.metrics.tvl import value_locked
 from contagion.units import SECOND
@@ -42,6 +44,7 @@ def summarise(run: Any) -> dict[str, Any]:
         "failures": len(cascade.failures(events, books.kinds)),
         "failures_by_kind": _by_kind(events, books.kinds),
         **_depths(events, failed, books),
+        "offspring": _offspring(events, failed, books, unit),
         "spillover": _spillover(tables, marks, books, lost.perimeter, unit),
         "total_losses": _totals(lost, events, books) | {"unfunded": realised + still_open + uncovered},
         "losses_by_sector": _by_sector(lost, books.sectors),
@@ -56,9 +59,25 @@ def summarise(run: Any) -> dict[str, Any]:
         "carry": _carry(events, books),
         "loops": issuers.loops(events, books, lost),
         "issuer_coverage": issuers.coverage(tables["postings"], tables["balances"], books, marks),
+        **_standing(tables, marks, books, run.graph),
         "tvl": value_locked(tables["postings"], tables["balances"], books, marks),
         "events": len(events["kind"]),
         "sim_seconds": run.manifest["end_us"] / SECOND,
+    }
+
+
+def _standing(tables: dict[str, Any], marks: Marks, books: Any, graph: dict[str, Any]) -> dict[str, Any]:
+    """Return how the system stood: debt near liquidation at both ends, and at the start who depended on whom."""
+    first = np.flatnonzero(tables["postings"]["event"] <= books.opening)
+    opening = {name: tables["postings"][name][first] for name in ("holder", "member", "asset", "amount")}
+    start = loans.loans(opening, books, marks, books.opening)
+    end = loans.loans(tables["balances"] | {"amount": tables["balances"]["balance"]}, books, marks)
+    limits, prices = loans.thresholds(graph, books), Prices(graph)
+    return {
+        "debt_at_risk": {"start": loans.at_risk(start, limits), "end": loans.at_risk(end, limits)},
+        "concentration": concentration.of_loans(start, books),
+        "wrong_way": wrong_way(start, books, prices),
+        "price_dependence": prices.dependence(),
     }
 
 
@@ -127,6 +146,11 @@ def _spillover(tables: dict[str, Any], marks: Marks, books: Any, perimeter: NDAr
         for cell in row.values():
             cell["value"] *= unit
     return table
+
+
+def _offspring(events: Any, failed: Any, books: Any, unit: float) -> dict[str, Any]:
+    tables = branching(events, failed, books.kinds, books.domains)
+    return {name: table.facts(unit) for name, table in tables.items()}
 
 
 def _totals(lost: Losses, events: Any, books: Any) -> dict[str, Any]:

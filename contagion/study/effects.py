@@ -1,12 +1,10 @@
-"""What differs between paired samples, how surely, and how a joint effect is shared.
+"""What differs between paired samples, and how surely.
 
 A value is a figure of one run, the samples of two sets of runs are paired by their seed, and what is not there
 (nan) drops its pair. Differences are taken as they are: with the knock-out minus without it.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,6 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
-Value = Callable[[frozenset[str]], Floats]
-"""The samples of a figure, one a seed, when some players are removed."""
-
 CONFIDENCE = 0.95
 
 
@@ -47,41 +42,3 @@ def paired(base: Floats, other: Floats) -> dict[str, Any]:
     row = estimate(other[whole] - base[whole])
     means = {"base": estimate(base[whole])["mean"], "without": estimate(other[whole])["mean"]}
     return means | {"difference": row.pop("mean")} | row
-
-
-def interaction(value: Value, players: Sequence[str]) -> Floats:
-    """Return what removing all players does beyond the sum of what removing each alone does.
-
-    >>> table = {(): 10.0, ("a",): 7.0, ("b",): 9.0, ("a", "b"): 1.0}
-    >>> interaction(lambda removed: np.array([table[tuple(sorted(removed))]]), ["a", "b"])
-    array([-5.])
-    """
-    none = value(frozenset())
-    whole = value(frozenset(players)) - none
-    return whole - sum((value(frozenset([player])) - none for player in players), np.zeros_like(none))
-
-
-def shapley(value: Value, players: Sequence[str]) -> dict[str, Floats]:
-    """Return each player's mean effect over all orders in which the players can be removed (Shapley 1953).
-
-    They sum to the effect of removing all. A figure is needed for every subset of players.
-
-    >>> table = {(): 10.0, ("a",): 7.0, ("b",): 9.0, ("a", "b"): 1.0}
-    >>> shapley(lambda removed: np.array([table[tuple(sorted(removed))]]), ["a", "b"])
-    {'a': array([-5.5]), 'b': array([-3.5])}
-    """
-    size = len(players)
-    values = {}
-    for player in players:
-        total = np.zeros_like(value(frozenset()))
-        others = [other for other in players if other != player]
-        for chosen in subsets(others):
-            weight = 1.0 / (size * math.comb(size - 1, len(chosen)))
-            total = total + weight * (value(frozenset([*chosen, player])) - value(frozenset(chosen)))
-        values[player] = total
-    return values
-
-
-def subsets(players: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return all subsets, the empty one first, each in the order of the players."""
-    return [chosen for length in range(len(players) + 1) for chosen in combinations(players, length)]

@@ -7,10 +7,12 @@ of other packages (`dask.distributed`, `mpi4py.futures`) go in the same place.
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class InProcess(Executor):
@@ -45,6 +47,39 @@ def local(jobs: int) -> Iterator[Executor]:
             child.terminate()
         raise
     pool.shutdown()
+
+
+def outcomes(
+    executor: Executor,
+    task: Callable[..., Result],
+    arguments: Iterable[tuple[Any, ...]],
+    done: Callable[[int], None],
+) -> list[tuple[Result | None, str | None]]:
+    """Return (result, None) or (None, error) of a task for each of its arguments, in their order.
+
+    done : told how many are done, from whatever thread sees it first. An interruption cancels what has not begun.
+    """
+    futures: list[Future[Result]] = []
+    finished: list[Future[Any]] = []
+
+    def count(future: Future[Any]) -> None:
+        finished.append(future)
+        if not future.cancelled():
+            done(len(finished))
+
+    try:
+        for each in arguments:
+            futures.append(executor.submit(task, *each))
+            futures[-1].add_done_callback(count)
+        errors = [future.exception() for future in futures]  # waits
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return [
+        (None, f"{type(error).__name__}: {error}"[:500]) if error else (future.result(), None)
+        for future, error in zip(futures, errors, strict=True)
+    ]
 
 
 def cores() -> int:

@@ -8,7 +8,7 @@ A knock-out may make things worse: its sign is reported as it is.
 import csv
 import math
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -21,10 +21,11 @@ import numpy as np
 from contagion.assembly import build, unfit
 from contagion.errors import BadInput, Problem, closest
 from contagion.graph import MARKETS
+from contagion.metrics.importance import MOST_EXACT, coalitions, interaction, shapley
 from contagion.metrics.targets import value_at
 from contagion.scenario import Scenario
-from contagion.study.effects import Floats, estimate, interaction, paired, shapley, subsets
-from contagion.study.executors import InProcess
+from contagion.study.effects import Floats, estimate, paired
+from contagion.study.executors import InProcess, outcomes
 from contagion.study.twins import run
 
 Names = tuple[str, ...]
@@ -36,7 +37,6 @@ FIGURES = (
 )  # fmt: skip
 """What is compared: keys of the summary, the last one over all markets."""
 
-MOST_PLAYERS = 10
 _WILD = frozenset("*?[")
 
 
@@ -62,7 +62,7 @@ class Plan:
     def removals(self) -> list[Names]:
         """Return what is removed in one run or another, nothing first; the same names in another order are the same."""
         known: dict[frozenset[str], Names] = {}
-        for names in [(), *self.knock_outs, *subsets(self.shapley)]:
+        for names in [(), *self.knock_outs, *coalitions(self.shapley)]:
             known.setdefault(frozenset(names), names)
         return list(known.values())
 
@@ -82,8 +82,8 @@ class Plan:
                 problems.append(Problem(file, 0, 0, "--market", f"no market {name!r}{closest(name, feeds)}"))
         if not self.knock_outs and not self.shapley:
             problems.append(Problem(file, 0, 0, "", "has no switches: name with --knock-out what to remove"))
-        if len(self.shapley) > MOST_PLAYERS:
-            what = f"{len(self.shapley)} names have {2 ** len(self.shapley):,} subsets: {MOST_PLAYERS} at most"
+        if len(self.shapley) > MOST_EXACT:
+            what = f"{len(self.shapley)} names have {2 ** len(self.shapley):,} subsets: {MOST_EXACT} at most"
             problems.append(Problem(file, 0, 0, "--shapley", what))
         if problems:
             raise BadInput(dict.fromkeys(problems))
@@ -198,29 +198,17 @@ def attribute(
 def carry_out(plan: Plan, executor: Executor, done: Callable[[int, int], None] | None = None) -> Attribution:
     """Make the runs of a plan; `done` is told how many are, of how many, from whatever thread sees it first."""
     keys = [(names, seed) for names in plan.removals for seed in plan.seeds]
-    futures: list[Future[dict[str, Any]]] = []
-    finished: list[Future[Any]] = []
 
-    def count(future: Future[Any]) -> None:
-        finished.append(future)
-        if done and not future.cancelled():
-            done(len(finished), len(keys))
+    def tell(number: int) -> None:
+        if done:
+            done(number, len(keys))
 
-    try:
-        for names, seed in keys:
-            futures.append(executor.submit(_figures_of_run, plan, names, seed))
-            futures[-1].add_done_callback(count)
-        errors = [future.exception() for future in futures]  # waits
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+    found = outcomes(executor, _figures_of_run, [(plan, names, seed) for names, seed in keys], tell)
     unknown = dict.fromkeys(["digest", *_names_of_figures(plan)])
-    rows = []
-    for (names, seed), future, error in zip(keys, futures, errors, strict=True):
-        what = f"{type(error).__name__}: {error}"[:500] if error else None
-        facts = unknown if error else future.result()
-        rows.append({"seed": seed, "knock_out": "+".join(names), "error": what, **facts})
+    rows = [
+        {"seed": seed, "knock_out": "+".join(names), "error": error, **(facts or unknown)}
+        for (names, seed), (facts, error) in zip(keys, found, strict=True)
+    ]
     return Attribution(plan, rows)
 
 

@@ -4,7 +4,8 @@
 trades and fundamentals only, whatever reacts is off. What the frozen twin loses is exogenous, the rest of the
 base's loss is what the system made of it. `rounds` is the synchronous replay for systems declared monotone:
 every price and every default takes one round to be heard, nothing else takes time, and the number of rounds
-with failures is the canonical depth.
+with failures is the canonical depth. Who fails in a monotone system does not depend on the order in which news
+arrives: where the replay has other failures, the system is not what it is declared to be, and that is said.
 """
 
 import time
@@ -38,7 +39,7 @@ def run(
     knock_outs: Iterable[str] = (),
     shock: bool = True,
     twins: bool = True,
-    shuffle_ties: bool = False,
+    shuffle_ties: int = 0,
     allow_code: bool = False,
     row_budget: int = ROW_BUDGET,
     progress: Progress | None = None,
@@ -47,7 +48,8 @@ def run(
     """Run a scenario or any exposure graph that follows the schema, and return what is left of it.
 
     until_us : where to stop, default the scenario's horizon; shock=False makes the control run itself, which has
-    no twins; opened : what `build` has made of the same model with the same options, so that it is not built again.
+    no twins; shuffle_ties : which random order of ties, 0 for none; opened : what `build` has made of the same model
+    with the same options, so that it is not built again.
     BadInput for a graph with problems, KeyError for an unknown knock-out.
 
     >>> import networkx as nx
@@ -135,6 +137,15 @@ def _add_twins(base: Run, twins: dict[str, Run]) -> None:
         events, kinds = twins["rounds"].tables["events"], twins["rounds"].books.kinds
         times = sorted(set(events["time_us"][cascade.failures(events, kinds)].tolist()))
         base.facts["cascade_depth_canonical"] = len(times)
+        base.facts["twins"]["rounds"]["same_failures"] = _failed(base) == _failed(twins["rounds"])
+
+
+def _failed(run: Run) -> set[tuple[int, int, str]]:
+    """Return (node, member, kind) of every failure."""
+    events, kinds = run.tables["events"], run.books.kinds
+    rows = cascade.failures(events, kinds)
+    names = [kinds[number] for number in events["kind"][rows].tolist()]
+    return set(zip(events["node"][rows].tolist(), events["member"][rows].tolist(), names, strict=True))
 
 
 def _split(net: dict[str, Any]) -> dict[str, float | None]:

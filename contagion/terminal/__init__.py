@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contagion.terminal.links import agreement, links_table
+from contagion.terminal.standing import standing, ties
 from contagion.units import SECOND, format_duration
 
 WIDEST = 100
@@ -122,11 +123,15 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
     yield "Prices", _prices(facts["prices"])
     if facts.get("twins"):
         yield "Twins", _twins(facts)
+    if found := facts.get("order_sensitivity"):
+        yield "Ties", Text(ties(found, money))
     if facts["loops"]:
         yield "Carry", _loops(facts["loops"])
     if covered := {name: both for name, both in facts["issuer_coverage"].items() if None not in both.values()}:
         both_ends = (f"{name} {both['start']:.2%} → {both['end']:.2%}" for name, both in covered.items())
         yield "Coverage", Text("of issued tokens, at the start and at the end: " + ", ".join(both_ends))
+    if words := list(standing(facts, money)):
+        yield "Exposures", Text("\n".join(words))
     if (locked := facts["tvl"])["displayed"]["start"]:
         shown, net = (f"{money(both['start'])} → {money(both['end'])}" for both in locked.values())
         yield "Value locked", Text(f"displayed {shown}, net of what counts twice {net}")
@@ -140,13 +145,18 @@ def _blocks(facts: Mapping[str, Any], currency: str, bars: _Bars) -> Iterable[tu
 def _depth(facts: Mapping[str, Any], bars: _Bars) -> RenderableType:
     weighted, canonical = facts["cascade_depth_weighted"], facts["cascade_depth_canonical"]
     words = [f"trigger {facts['cascade_depth']}"]
-    words += [f"canonical {canonical}"] * (canonical is not None)
+    doubt = "?" * (facts.get("twins", {}).get("rounds", {}).get("same_failures") is False)
+    words += [f"canonical {canonical}{doubt}"] * (canonical is not None)
     words += [f"weighted {weighted['mean']:.2f} (p95 {weighted['p95']:.2f})"] * bool(weighted)
+    first = facts["branching_first"]
+    words += [f"N2/N1 {first:.2f}"] * (first >= 1.0)
     ratio = f"branching ratio {facts['branching_ratio']:.2f}: the share of failures that another set off"
     sizes = {f"generation {n}": float(size) for n, size in enumerate(facts["generations"], 1)}
     if len(sizes) > _ROWS:
         rest = list(sizes.values())[_ROWS - 1 :]
         sizes = dict(list(sizes.items())[: _ROWS - 1]) | {f"{_ROWS} to {len(sizes)}": sum(rest)}
+    if doubt:
+        ratio += "\n? not monotone as declared: others fail in synchronous rounds"
     return Group(Text(" · ".join(words)), Text(ratio), _bar_table(sizes, bars, lambda size: f"{size:,.0f}"))
 
 

@@ -1,4 +1,4 @@
-"""Differences of pairs, their intervals, and shares of joint effects."""
+"""Differences of pairs and their intervals."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from contagion.study.effects import Floats, estimate, interaction, paired, shapley, subsets
+from contagion.study.effects import estimate, paired
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12)
 
@@ -44,24 +44,3 @@ def test_without_any_pair_there_is_no_number() -> None:
 def test_the_share_of_seeds_is_of_those_with_the_sign_of_the_mean() -> None:
     assert estimate(np.array([-10.0, 1.0, 1.0, -1.0]))["same_sign"] == 0.5
     assert estimate(np.array([0.0, 0.0]))["same_sign"] == 1.0
-
-
-@given(st.lists(st.integers(-9, 9), min_size=8, max_size=8))
-def test_shapley_values_share_the_effect_of_removing_all(numbers: list[int]) -> None:
-    players = ["a", "b", "c"]
-    table = {frozenset(chosen): np.array([float(n)]) for chosen, n in zip(subsets(players), numbers, strict=True)}
-    values = shapley(table.__getitem__, players)
-    whole = table[frozenset(players)] - table[frozenset()]
-    assert sum(values.values()) == pytest.approx(whole)
-    singles = sum(table[frozenset([p])] - table[frozenset()] for p in players)
-    assert interaction(table.__getitem__, players) == pytest.approx(whole - singles)
-
-
-def test_the_values_of_a_game_of_gloves_are_those_of_the_textbook() -> None:
-    """One left glove and two right ones: the left is worth 2/3, each right 1/6."""
-
-    def pairs(chosen: frozenset[str]) -> Floats:
-        return np.array([float("left" in chosen and len(chosen) > 1)])
-
-    values = shapley(pairs, ["left", "right", "other"])
-    assert [value[0] for value in values.values()] == pytest.approx([2 / 3, 1 / 6, 1 / 6])

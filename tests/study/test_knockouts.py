@@ -154,8 +154,8 @@ def test_everything_that_cannot_be_compared_is_said_at_once() -> None:
     assert "did you mean 'keeper'?" in text[1]
     assert all("without usd: " in line for line in text[2:-1])
     assert "--market: no market 'poool'; did you mean 'pool'?" in text[-1]
-    with pytest.raises(BadInput, match="2,048 subsets"):
-        attribute(model, shapley=[*"abcdefghijk"])
+    with pytest.raises(BadInput, match="8,192 subsets"):
+        attribute(model, shapley=[*"abcdefghijklm"])
     without_switches = CASCADE.partition("[switches.liquidators]")[0]
     with pytest.raises(BadInput, match="has no switches"):
         attribute(cg.loads(without_switches))

@@ -139,13 +139,13 @@ def _draw_prices(axes: Any, paths: list[Line], left_out: int, span: tuple[float,
     _style(axes, f"price, start = 100% (at the line's end: name and deepest fall{dashes}{more})")
 
 
-def _label_ends(axes: Any, labels: list[tuple[float, str, str]], x: float) -> None:
+def _label_ends(axes: Any, labels: list[tuple[float, str, str]], x: float, gap: float = 0.062) -> None:
     """Write each line's name beside its end, moved apart where they would overlap."""
     axes.margins(y=0.06)
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
     places = sorted((float(to_axes.transform((x, y))[1]), text, colour) for y, text, colour in labels)
-    heights = _spread([at for at, _, _ in places], 0.062)
+    heights = _spread([at for at, _, _ in places], gap)
     for (at, text, colour), height in zip(places, heights, strict=True):
         axes.annotate(
             text, xy=(1.0, at), xytext=(1.012, height), xycoords="axes fraction", textcoords="axes fraction",

@@ -1,0 +1,109 @@
+"""`fragility`: how a scenario answers to a shock of growing size."""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import contagion.cli.shell as shell
+
+if TYPE_CHECKING:
+    from contagion.study.fragility import Fragility, Plan
+
+
+def _size(ctx: click.Context, parameter: click.Parameter, text: str) -> Decimal:
+    """Return a size as scenarios write it: a number, '5%' or '25bps'."""
+    from contagion.units import parse_number
+
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--shock", "key", required=True, metavar="KEY", help="What to vary, such as shocks.eth.size.")
+@click.option("--from", "start", required=True, callback=_size, metavar="SIZE", help="The mildest: -1%, 1000000.")
+@click.option("--to", "end", required=True, callback=_size, metavar="SIZE", help="The most severe.")
+@click.option("--points", type=click.IntRange(2), default=11, show_default=True, metavar="N", help="Sizes to look at.")
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Runs of each size.")
+@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
+@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.overrides
+@shell.reduced
+@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@click.option("--plot", is_flag=True, help="Draw fragility.png into DIR.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write fragility.csv and fragility.json."
+)
+@shell.quiet
+@shell.as_json
+@shell.allow_code
+@click.pass_context
+def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **options: Any) -> None:
+    """Run a scenario with a shock of growing size, on the same random numbers.
+
+    Prints losses, depth and branching over the size, and the smallest shock that leaves a loss which nobody covers,
+    that leads to one more failure for each of its own, and whose second generation is as large as the first. Sizes
+    between two points are halved seven times to find these.
+    """
+    if options["plot"]:
+        if output is None:
+            raise click.UsageError("--plot draws into the directory of -o: name one")
+        shell.need("plot", "matplotlib")
+    from contagion.recipes import Recipe, provenance
+    from contagion.runs import recorded, write_json
+    from contagion.study.fragility import Plan
+
+    recipe = Recipe(
+        options["seed"], options["overrides"], options["reduced"], twins=False, until_us=options["until_us"]
+    )
+    model = recipe.load(scenario, options["allow_code"])
+    seeds = tuple(range(model.params.seed, model.params.seed + options["seeds"]))
+    ends = options["start"], options["end"]
+    plan = Plan(model, options["key"], *ends, options["points"], seeds, recipe.until_us, options["allow_code"])
+    plan.check()
+    if output is None:
+        result = _carried_out(plan, options)
+    else:
+        manifest = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
+        manifest |= provenance(recipe, model)
+        with recorded(shell.place(output, model.name), manifest):
+            result = _carried_out(plan, options)
+            result.save(output)
+            write_json(output / "fragility.json", result.facts)
+            if options["plot"]:
+                from contagion.plot.fragility import draw
+
+                draw(result.facts, output / "fragility.png", model.params.currency)
+            write_json(output / "manifest.json", {"status": "complete"} | manifest)
+    _print(result, options["as_json"], model.params.currency)
+    if result.failed:
+        ctx.exit(shell.SOME_FAILED)
+
+
+def _print(result: "Fragility", as_json: bool, currency: str) -> None:
+    if as_json:
+        shell.print_json(result.facts)
+        return
+    from contagion.terminal import console_on
+    from contagion.terminal.fragility import fragility_text
+
+    click.echo(fragility_text(console_on(sys.stdout), result.facts, currency), nl=False)
+
+
+def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Fragility":
+    from contagion.study.executors import cores, local
+    from contagion.study.fragility import carry_out
+
+    if not options["quiet"]:
+        from contagion.terminal import count
+
+        sizes, seeds = count(plan.points, "size"), count(len(plan.seeds), "seed")
+        click.echo(f"{sizes} on {seeds}, and what lies between: {plan.most_runs:,} runs at most", err=True)
+    jobs = min(options["jobs"] or cores(), len(plan.seeds) * plan.points)
+    with shell.progress(options["quiet"], "runs") as progress, local(jobs) as executor:
+        return carry_out(plan, executor, progress and (lambda done, every: progress("runs", done, every)))
