@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csc_array, csr_array, eye_array, issparse
+from scipy.sparse import csc_array, csr_array, diags_array, issparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigs, splu
 
@@ -29,6 +29,7 @@ Matrix = Any
 """A NumPy array or a SciPy sparse array or matrix."""
 
 ROUNDING = 1e-12
+"""By how much a solved distress may miss the bounds 0 and 1."""
 DENSE = 128
 """Up to so many banks all eigenvalues are computed, which needs no iteration."""
 
@@ -38,7 +39,7 @@ class Distress(NamedTuple):
 
     initial, distress : shape of the shock, (banks,) or (banks, shocks), both capped at 1 or neither; rounds : how
     often somebody passed on distress, one number a shock; residual : largest distress of a bank that it has not passed
-    on, one a shock, above the tolerance only where the rounds were limited.
+    on, one number a shock.
     """
 
     initial: Floats
@@ -64,7 +65,7 @@ def differential(
     that may stay where it is, so that in the linear regime h is too small by up to about tolerance / (1 - spectral
     radius); rounds : stop after so many. Raises ValueError for figures out of range.
 
-    Source: Bardoscia et al. (2015), equation 8; the example of three banks is that of NetworkRiskMeasures, DR-01.
+    Source: Bardoscia et al. (2015); the example of three banks is that of NetworkRiskMeasures, DR-01.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> found = differential(exposures, equity, [0.02, 0.02, 0.02], capped=False)
@@ -132,7 +133,7 @@ def linear_inverse(exposures: Matrix, equity: ArrayLike, shock: ArrayLike) -> Fl
     of its equity, or the sum over all rounds has no limit, there is no such regime and it raises ValueError. The
     factors of a sparse matrix fill up: for more than some hundred banks `differential` is faster.
 
-    Source: Bardoscia et al. (2015), equation 10.
+    Source: Bardoscia et al. (2015); DR-02.
 
     >>> exposures, equity = [[0, 4, 0, 2], [3, 0, 5, 0], [0, 2, 0, 6], [1, 0, 3, 0]], [12, 15, 20, 9]
     >>> linear_inverse(exposures, equity, [0.05, 0.1, 0, 0.02]).round(8).tolist()
@@ -142,7 +143,7 @@ def linear_inverse(exposures: Matrix, equity: ArrayLike, shock: ArrayLike) -> Fl
     weights = claims / scale.reshape(-1, 1)
     try:
         if issparse(weights):
-            found = splu(csc_array(eye_array(len(scale)) - weights)).solve(initial)
+            found = splu(csc_array(diags_array(np.ones(len(scale))) - weights)).solve(initial)
         else:
             found = np.linalg.solve(np.eye(len(scale)) - weights, initial)
     except (RuntimeError, np.linalg.LinAlgError) as error:
@@ -163,7 +164,7 @@ def spectral_radius(exposures: Matrix, equity: ArrayLike) -> float:
     ARPACK finds from products with W alone. It raises its ArpackNoConvergence where the next eigenvalue is too near, as
     in one circle of some hundred banks with different weights.
 
-    Source: Bardoscia et al. (2015), section "Results", for its meaning; DR-02.
+    Source: Bardoscia et al. (2015), for its meaning; DR-02.
 
     >>> exposures, equity = [[0, 4, 0, 2], [3, 0, 5, 0], [0, 2, 0, 6], [1, 0, 3, 0]], [12, 15, 20, 9]
     >>> round(spectral_radius(exposures, equity), 8)
@@ -206,7 +207,7 @@ def debtrank(found: Distress, values: ArrayLike) -> NDArray[Any]:
 
     values : shape (banks,), each bank's weight, such as total assets; they need not sum to 1.
 
-    Source: Battiston et al. (2012), equation 2; DR-01.
+    Source: Battiston et al. (2012), Methods; DR-01.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> round(float(debtrank(differential(exposures, equity, [0, 0, 1]), [10, 100, 30])), 12)

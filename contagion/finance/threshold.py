@@ -61,7 +61,7 @@ def furfine(
     rate of 1 no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is insolvent
     before the shock and no seed, and for figures out of range.
 
-    Source: Furfine (2003), section 3; the case FF-01.
+    Source: Furfine (2003); FF-01.
 
     >>> chain = [[0, 0, 0], [5, 0, 0], [0, 4, 0]]
     >>> found = furfine(chain, [9, 4, 4], [0], loss_given_default=1)

@@ -1,5 +1,6 @@
 """DebtRank, against the published examples, an inverse matrix and the papers' own words bank by bank."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 
 from contagion.finance.debtrank import (
     DENSE,
+    Distress,
     additional_losses,
     debtrank,
     differential,
@@ -23,7 +25,7 @@ from tests.cases import published, third_party
 
 Floats = NDArray[np.float64]
 EXAMPLES = 40
-MODELS = {"differential": differential, "single_hit": single_hit}
+MODELS: dict[str, Callable[..., Distress]] = {"differential": differential, "single_hit": single_hit}
 DR_01, DR_02, DEF_04 = published("DR-01"), published("DR-02"), published("DEF-04")
 
 
@@ -83,7 +85,7 @@ def test_three_banks_reach_the_published_distress(model: str, scenario: str) -> 
     assert np.sum(capped.distress == 1) - np.sum(capped.initial == 1) == expected["additional_defaults"]
 
 
-def tolerance(case: dict[str, Any]) -> dict[str, float]:
+def tolerance(case: dict[str, Any]) -> dict[str, Any]:
     return {"rel": case["tolerance"]["rtol"], "abs": case["tolerance"]["atol"]}
 
 
@@ -372,6 +374,7 @@ def test_there_is_no_inverse_beyond_the_linear_regime(matrix: Any, equity: list[
     ],
 )
 def test_figures_out_of_range_are_refused(exposures: Any, equity: Any, shock: Any, words: str) -> None:
-    for model in (*MODELS.values(), linear_inverse):
+    models: list[Callable[..., Any]] = [*MODELS.values(), linear_inverse]
+    for model in models:
         with pytest.raises(ValueError, match=words):
             model(exposures, equity, shock)
