@@ -75,10 +75,10 @@ def differential(
     [0.52, 1.0, 1.0]
     """
     claims, scale, initial = _checked(exposures, equity, shock)
-    distress, passed = initial, np.zeros_like(initial)
+    distress, passed, change = initial, np.zeros_like(initial), np.empty_like(initial)
     done = np.zeros(initial.shape[1:], np.int64)
     while True:
-        change = np.minimum(distress, 1)
+        np.minimum(distress, 1, out=change)
         change -= passed
         residual = change.max(axis=0, initial=0)
         active = residual > tolerance
@@ -86,7 +86,8 @@ def differential(
             active &= done < rounds
         if not active.any():
             break
-        change *= active
+        if not active.all():
+            change *= active
         passed += change
         distress = claims @ passed
         distress /= scale
