@@ -2,7 +2,8 @@
 
 A round posts all losses of the failures of the last one and only then asks who fails, so that the result does not
 depend on any order, and the wave of a failure is its canonical depth: 0 for the seeds, which the shock has failed. A
-round looks at the claims on those who have just failed and at nothing else: the cost of a cascade follows what fails.
+round looks at the claims on those who have just failed and at nothing else: after one look at every bank, the cost of a
+cascade follows what fails.
 
 Sources: C. H. Furfine (2003), Interbank exposures: quantifying the risk of contagion, J. Money, Credit and Banking 35;
 D. J. Watts (2002), A simple model of global cascades on random networks, PNAS 99, for counts of neighbours.
