@@ -58,9 +58,9 @@ def furfine(
     exposures[i, j] : what creditor i has lent to debtor j, a CSC array for least work; equity : shape (banks,), same
     unit; seeds : the banks that the shock fails, as indices; loss_given_default : 1 less the recovery rate, one for all
     or one for each debtor. A bank fails when its loss exceeds its equity; where it equals it too if
-    `insolvent_at_zero`. Exposures in integers are summed as such and one rate for all is multiplied once, so with a
-    rate of 1 no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is insolvent
-    before the shock and no seed, and for figures out of range.
+    `insolvent_at_zero`. Exposures in integers are summed as such and one rate for all is multiplied once, so with the
+    integer 1 as rate no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is
+    insolvent before the shock and no seed, and for figures out of range.
 
     Source: Furfine (2003); FF-01.
 
@@ -74,6 +74,8 @@ def furfine(
     equity, rate = np.asarray(equity), np.asarray(loss_given_default)
     claims = csc_array(exposures)
     seeds = _checked(claims.shape, len(equity), seeds)
+    if np.isnan(equity).any():
+        raise ValueError(f"the equity of bank {np.argmax(np.isnan(equity))} is nan; an amount expected")
     if not np.all((rate >= 0) & (rate <= 1)) or rate.shape not in ((), equity.shape):
         raise ValueError(
             f"loss given default is {rate}; a number from 0 to 1 expected, or one for each of {len(equity)}"

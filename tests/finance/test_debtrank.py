@@ -315,6 +315,16 @@ def test_a_bank_that_has_lost_more_than_all_passes_on_no_more_than_all() -> None
     assert differential(exposures, equity, [3, 0], capped=False).distress.tolist() == [3, 0.3]
 
 
+def test_a_tolerance_of_nothing_ends_where_rounding_does_and_one_below_is_refused() -> None:
+    inputs = DR_02["inputs"]
+    found = differential(inputs["X"], inputs["buffer"], inputs["s0"], tolerance=0)
+    assert found.residual == 0
+    assert found.distress == pytest.approx(linear_inverse(inputs["X"], inputs["buffer"], inputs["s0"]), rel=1e-14)
+    for tolerance in (-1e-9, float("nan")):
+        with pytest.raises(ValueError, match="0 or more expected"):
+            differential(inputs["X"], inputs["buffer"], inputs["s0"], tolerance=tolerance)
+
+
 def test_nothing_happens_without_a_shock() -> None:
     found = differential(DR_01["inputs"]["X"], DR_01["inputs"]["buffer"], np.zeros(3))
     assert (found.distress.tolist(), int(found.rounds), float(found.residual)) == ([0, 0, 0], 0, 0)
