@@ -173,7 +173,7 @@ def _rounds(
         front = touched[place[touched] == order]
         wave[front] = len(sizes)
         sizes.append(len(front))
-    return wave, np.array(sizes if len(sizes) == 1 else sizes[:-1])
+    return wave, np.array(sizes[:-1] or sizes)
 
 
 def _entries(pointers: NDArray[Any], rows: Integers) -> Integers:

@@ -300,6 +300,18 @@ def test_many_shocks_at_once_are_each_by_itself(system: System, sparse: bool) ->
 
 @settings(max_examples=EXAMPLES)
 @given(systems())
+def test_a_shock_that_has_come_to_rest_waits_for_the_others(system: System) -> None:
+    """To the last bit, so a coarse tolerance leaves each where it would be by itself."""
+    exposures, equity, shock = system
+    shocks = np.column_stack([shock, shock / 2, np.eye(len(equity))])
+    together = differential(csr_array(exposures), equity, shocks, tolerance=0.05)
+    for at, column in enumerate(shocks.T):
+        alone = differential(csr_array(exposures), equity, column, tolerance=0.05)
+        assert all(np.array_equal(a[..., at], b) for a, b in zip(together, alone, strict=True))
+
+
+@settings(max_examples=EXAMPLES)
+@given(systems())
 def test_a_sparse_matrix_is_the_same_as_an_array(system: System) -> None:
     exposures, equity, shock = system
     for model in MODELS.values():
