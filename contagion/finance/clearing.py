@@ -177,9 +177,8 @@ def _checked_claims(liabilities: Any) -> Any:
         claims.sum_duplicates()
         claims.eliminate_zeros()
     for entry in np.flatnonzero(~((claims.data > 0) & np.isfinite(claims.data)))[:1]:
-        where = np.searchsorted(claims.indptr, entry, side="right") - 1, claims.indices[entry]
-        what = f"liabilities[{where[0]}, {where[1]}] is {claims.data[entry]}"
-        raise ValueError(f"{what}, expected a finite amount of at least 0")
+        what = f"liabilities[{np.searchsorted(claims.indptr, entry, side='right') - 1}, {claims.indices[entry]}]"
+        raise ValueError(f"{what} is {claims.data[entry]}, expected a finite amount of at least 0")
     for bank in np.flatnonzero(claims.diagonal())[:1]:
         raise ValueError(f"liabilities[{bank}, {bank}] is {claims.diagonal()[bank]}, expected 0: nobody owes itself")
     return claims
@@ -329,17 +328,17 @@ def _stabilised(flow: Any, own: Array) -> Array:
     return found
 
 
-def _least(network: _Network, recovery: Array, failed: Mask) -> tuple[Array, Mask]:
+def _least(network: _Network, greatest: Array, failed: Mask) -> tuple[Array, Mask]:
     """Return the least recoveries, and who does not pay in full in them.
 
-    From below, rounds of payment find those that are solvent whatever others do. With these given, and with
-    defaults that cost no more than the least they can (a network like Eisenberg and Noe's), payments are bounded
-    from below, and are the least solution when nobody else could pay in full.
+    From below, rounds of payment find who is solvent whatever others do. If all are that are solvent in the greatest
+    solution, there is no other. Else, these given, a network like Eisenberg and Noe's, in which nobody pays more than
+    in default or than is due, bounds payments from below; they are the least if nobody else could pay in full.
     """
     if network.alpha == network.beta == 1:
-        drained = _drained(network, recovery, network.funds(network.received(recovery)))
-        return drained, failed | (drained < recovery)
-    safe, recovery, exact = np.zeros_like(failed), np.zeros_like(recovery), False
+        drained = _drained(network, greatest, network.funds(network.received(greatest)))
+        return drained, failed | (drained < greatest)
+    safe, recovery, exact = np.zeros_like(failed), np.zeros_like(greatest), False
     owed = np.where(network.due > 0, network.due, 1)
     while True:
         received = network.received(recovery)
@@ -347,16 +346,16 @@ def _least(network: _Network, recovery: Array, failed: Mask) -> tuple[Array, Mas
         if solvent.sum() > safe.sum():
             safe, exact = solvent, False
             recovery = np.where(safe, 1, np.clip(network.funds(received) / owed, 0, 1))
+        elif not (failed ^ ~safe).any():
+            return greatest, failed
         elif exact:
             return recovery, ~safe
         else:
             funds = np.where(safe, np.inf, network.funds(network.income))
-            recovery = _cascade(network, funds - network.due, network.beta)[0]
+            recovery, exact = _cascade(network, funds - network.due, network.beta)[0], True
             if network.beta == 1:
-                recovery = _drained(
-                    network, recovery, np.where(safe, np.inf, network.funds(network.received(recovery)))
-                )
-            exact = True
+                funds = np.where(safe, np.inf, network.funds(network.received(recovery)))
+                recovery = _drained(network, recovery, funds)
 
 
 def _drained(network: _Network, recovery: Array, funds: Array) -> Array:
@@ -376,8 +375,6 @@ def _drained(network: _Network, recovery: Array, funds: Array) -> Array:
     inside = np.bincount(debtors[part[debtors] == part[among.indices]], minlength=banks.size)
     leaking = inside < np.diff(claims.indptr)[banks]
     closed = banks[~np.isin(part, part[leaking])]
-    if not closed.size:
-        return recovery
     recovery = recovery.copy()
     recovery[closed] = 0
     own = network.funds(network.received(recovery))[closed] / due[closed]
