@@ -384,8 +384,8 @@ def _places(first: Integers, sources: Integers) -> Integers:
     """Return the places of all links of some sources."""
     starts = first[sources]
     counts = first[sources + 1] - starts
-    ends = np.cumsum(counts)
-    return np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
+    before: Integers = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(starts - before, counts)
 
 
 def _seeded(seeds: ArrayLike, draws: int, nodes: int) -> NDArray[np.bool_]:

@@ -14,18 +14,17 @@ A law of degrees is an array of probabilities by degree from 0 up. Which share o
 compared exactly: a Fraction is taken as it is, a float as the decimal that it is written as, so that 0.04 is 1/25.
 """
 
-from collections.abc import Callable
 from fractions import Fraction
-from math import ceil, exp, floor
+from math import ceil, exp, floor, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import betainc, lambertw, pdtr, pdtrc, xlogy
+from scipy.special import betainc, betaln, lambertw, pdtr, pdtrc, xlog1py, xlogy
 from scipy.special import gammaln as log_gamma
 
-_ROUNDING = 1e-15
+_ROUNDING = 4e-16
 _TAIL = 1e-18
 """Probability of degrees above the largest one that a Poisson law lists."""
 
@@ -182,8 +181,7 @@ def final_default_fraction(law: NDArray[np.float64], needed: ArrayLike, seeded: 
     >>> round(final_default_fraction(law, np.arange(len(law)) // 5 + 1, 0.01), 6)
     0.941196
     """
-    reached = _reached(law, needed, 0)
-    return _smallest_fixed_point(lambda q: _share(seeded) + (1 - seeded) * reached(q), seeded)
+    return _smallest_fixed_point(_reach(law, needed, 0), _share(seeded), seeded)
 
 
 def final_adoption_fraction(law: NDArray[np.float64], needed: ArrayLike, seeded: float) -> float:
@@ -202,9 +200,8 @@ def final_adoption_fraction(law: NDArray[np.float64], needed: ArrayLike, seeded:
     mean = float(law @ degrees)
     if not mean:
         return _share(seeded)
-    by_others = _reached(law * degrees / mean, needed, 1)
-    q = _smallest_fixed_point(lambda q: _share(seeded) + (1 - seeded) * by_others(q), seeded)
-    return seeded + (1 - seeded) * _reached(law, needed, 0)(q)
+    q = _smallest_fixed_point(_reach(law * degrees / mean, needed, 1), _share(seeded), seeded)
+    return seeded + (1 - seeded) * _reach(law, needed, 0).value(q)
 
 
 def contagion_extent(law: NDArray[np.float64], needed: ArrayLike) -> float:
@@ -216,8 +213,8 @@ def contagion_extent(law: NDArray[np.float64], needed: ArrayLike) -> float:
     >>> round(contagion_extent(law, np.arange(len(law)) // 5 + 1), 6)
     0.940472
     """
-    few, reached = 1e-9, _reached(law, needed, 0)
-    return _smallest_fixed_point(reached, few) if reached(few) > few else 0.0
+    few, reach = 1e-9, _reach(law, needed, 0)
+    return _smallest_fixed_point(reach, 0, few) if reach.value(few) > few else 0.0
 
 
 def _exact(number: Fraction | float) -> Fraction:
@@ -257,35 +254,48 @@ def _window(excess: int) -> Window | None:
     return Window(float(lower), float(upper))
 
 
-def _reached(law: NDArray[np.float64], needed: ArrayLike, known: int) -> Callable[[float], float]:
-    """Return the probability, as a function of q, that enough neighbours default of all but `known` of them.
+class _Reach(NamedTuple):
+    """The probability that enough neighbours have defaulted, as a function of q, the share of them that do.
 
-    The binomial tail P(Bin(n, q) >= m) is the incomplete beta function I_q(m, n - m + 1).
+    Each binomial tail P(Bin(n, q) >= m) is the incomplete beta function I_q(m, n - m + 1). Its second derivative is
+    a difference of two probabilities times n (n - 1), of which `curvature` is the mean.
     """
+
+    weights: NDArray[np.float64]
+    enough: NDArray[np.int64]
+    spare: NDArray[np.int64]
+    curvature: float
+
+    def value(self, q: float) -> float:
+        return float(self.weights @ betainc(self.enough, self.spare + 1, q))
+
+    def slope(self, q: float) -> float:
+        log_density = xlogy(self.enough - 1, q) + xlog1py(self.spare, -q) - betaln(self.enough, self.spare + 1)
+        return float(self.weights @ np.exp(log_density))
+
+
+def _reach(law: NDArray[np.float64], needed: ArrayLike, known: int) -> _Reach:
+    """Return how likely enough of all neighbours but `known` have defaulted, for a node drawn by a law of degrees."""
     enough = np.asarray(needed, np.int64)
     if enough.shape != law.shape or enough.min(initial=1) < 1:
         raise ValueError(f"needed defaults of shape {enough.shape}, from {enough.min(initial=1)} up: expected one per "
                          f"degree, {law.shape}, from 1 up")  # fmt: skip
     others = np.arange(len(law)) - known
     may = enough <= others
-    weights, enough, spare = law[may], enough[may], (others - enough + 1)[may]
-    return lambda q: float(weights @ betainc(enough, spare, q))
+    curvature = float(law[may] @ (others * (others - 1))[may])
+    return _Reach(law[may], enough[may], (others - enough)[may], curvature)
 
 
-def _smallest_fixed_point(update: Callable[[float], float], start: float) -> float:
-    """Return the smallest q from `start` up with q = update(q), for a rising function that does not fall below start.
+def _smallest_fixed_point(reach: _Reach, seeded: float, start: float) -> float:
+    """Return the smallest q from `start` up with q = seeded + (1 - seeded) * reach(q), which lies above q at first.
 
-    Repeated updates never pass it. When they slow down, its far side is looked for in steps that double, and Brent's
-    method closes in. Two fixed points that lie closer together than some 10^-4 may be taken for none.
+    From below and in steps that cannot pass it: what is left of the gap after a step d is at least gap + slope * d -
+    curvature * d**2 / 2, and at least gap - d. Close to it these are Newton's, so that it is met in a few.
     """
-    q = start
-    while (gain := update(q) - q) > 1e-8 * q:
-        q += gain
-    if gain <= _ROUNDING:
-        return min(q, 1.0)
-    far = q
-    while update(far) > far:
-        if far >= 1:
+    q, curvature = start, max((1 - seeded) * reach.curvature, _ROUNDING)
+    while (gap := seeded + (1 - seeded) * reach.value(q) - q) > _ROUNDING * q:
+        slope = (1 - seeded) * reach.slope(q) - 1
+        q += max(gap, (slope + sqrt(slope**2 + 2 * curvature * gap)) / curvature)
+        if q >= 1:
             return 1.0
-        far = min(far + (gain := 2 * gain), 1.0)
-    return float(brentq(lambda q: update(q) - q, q, far, xtol=_ROUNDING))
+    return q
