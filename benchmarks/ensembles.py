@@ -172,18 +172,43 @@ def check_same(model: Model, made: list[Batch]) -> None:
             assert outcome.rounds[draw] == rounds, f"{model.name}: draw {draw}"
 
 
-def compare(name: str, ours: Callable[[], object], peer: Callable[[], object], repetitions: int, share: float) -> None:
-    """Print the seconds of a thousand draws, `share` of which are run, and peer by ours."""
+def compare(name: str, ours: Callable[[], object], peer: Callable[[], object], repetitions: int, draws: int) -> None:
+    """Print the seconds of a thousand draws, and peer by ours."""
     spent: tuple[list[float], list[float]] = ([], [])
     for _ in range(repetitions):
         for run, times in zip((ours, peer), spent, strict=True):
             start = process_time()
             run()
-            times.append((process_time() - start) / share)
+            times.append((process_time() - start) * 1_000 / draws)
     ratios = [theirs / own for own, theirs in zip(*spent, strict=True)]
     first, second = (median(times) for times in spent)
     print(f"{name:<42}{first:7.3f} s, loop {second:7.3f} s, loop / ours {second / first:5.1f}"
           f", of pairs {min(ratios):.1f} to {max(ratios):.1f}")  # fmt: skip
+
+
+def compare_model(model: Model, draws: int, repetitions: int) -> None:
+    """Print what a model takes, and what its cascades alone take, once both agree."""
+    made = batches(model, draws, np.random.default_rng(SEED))
+    check_same(model, made)
+    single = [pair for networks, seeds in made for pair in zip(apart(networks), seeds, strict=True)]
+
+    def all_of(run: Callable[[Generator], object]) -> Callable[[], object]:
+        return lambda: run(np.random.default_rng(SEED))
+
+    compare(
+        model.name,
+        all_of(lambda rng: model.ours(draws, rng)),
+        all_of(lambda rng: peer_run(model, draws, rng)),
+        repetitions,
+        draws,
+    )
+    compare(
+        "  the cascades alone, on the same",
+        lambda: [our_cascades(batch, model) for batch in made],
+        lambda: [peer_cascade(links, model, seeds) for links, seeds in single],
+        repetitions,
+        draws,
+    )
 
 
 MODELS = [
@@ -224,25 +249,7 @@ def main() -> None:
     draws, repetitions = (100, 3) if parser.parse_args().quick else (1_000, 7)
     print(f"{NODES:,} nodes, {draws:,} draws, seconds for a thousand; links in a batch: {ensembles.BATCH_LINKS:,}")
     for model in MODELS:
-        made = batches(model, draws, np.random.default_rng(SEED))
-        check_same(model, made)
-        single = [
-            (links, seeds) for networks, by_draw in made for links, seeds in zip(apart(networks), by_draw, strict=True)
-        ]
-        compare(
-            model.name,
-            lambda model=model: model.ours(draws, np.random.default_rng(SEED)),
-            lambda model=model: peer_run(model, draws, np.random.default_rng(SEED)),
-            repetitions,
-            draws / 1_000,
-        )
-        compare(
-            "  the cascades alone, on the same",
-            lambda model=model, made=made: [our_cascades(batch, model) for batch in made],
-            lambda model=model, single=single: [peer_cascade(links, model, seeds) for links, seeds in single],
-            repetitions,
-            draws / 1_000,
-        )
+        compare_model(model, draws, repetitions)
 
 
 if __name__ == "__main__":

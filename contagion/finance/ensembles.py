@@ -255,15 +255,14 @@ def threshold_cascades(networks: Networks, needed: ArrayLike, seeds: ArrayLike) 
     Defaults(defaulted=array([[ True,  True, False, False]]), rounds=array([1]))
     """
     draws, nodes, first, targets = networks
-    enough = np.broadcast_to(np.reshape(needed, (-1, nodes)), (draws, nodes)).ravel()
+    left = np.array(np.broadcast_to(np.reshape(needed, (-1, nodes)), (draws, nodes)), np.int64).ravel()
     defaulted = _seeded(seeds, draws, nodes)
-    hits, places = np.zeros((2, draws * nodes), np.int64)
-    new = np.flatnonzero(defaulted)
-    rounds = np.zeros(draws, np.int64)
+    new, rounds, places = np.flatnonzero(defaulted), np.zeros(draws, np.int64), np.zeros(draws * nodes, np.int64)
     for at in count(1):
+        left[new] = len(targets) + 1  # more than can hit it: who is in default is not counted again
         hit = targets[_places(first, new)]
-        np.add.at(hits, hit, 1)
-        new = hit[(hits[hit] >= enough[hit]) & ~defaulted[hit]]
+        np.subtract.at(left, hit, 1)
+        new = hit[left[hit] <= 0]
         if not len(new):
             break
         order = np.arange(len(new))
