@@ -138,9 +138,8 @@ def test_payments_scale_with_money(scale: float) -> None:
 @settings(max_examples=30, deadline=None)
 def test_names_do_not_matter(order: list[int]) -> None:
     owed, cash, outside = eight_banks()
-    cleared, moved = eisenberg_noe(owed, cash, outside), eisenberg_noe(
-        owed[np.ix_(order, order)], cash[order], outside[order]
-    )  # fmt: skip
+    cleared = eisenberg_noe(owed, cash, outside)
+    moved = eisenberg_noe(owed[np.ix_(order, order)], cash[order], outside[order])
     np.testing.assert_allclose(moved.payments, cleared.payments[order], rtol=1e-9)
     assert [sorted(order[i] for i in wave) for wave in lists(moved.waves)] == lists(cleared.waves)
 
@@ -307,8 +306,25 @@ def test_a_small_bank_among_giants_is_paid_to_the_last_digit() -> None:
 
 def test_equity_of_exactly_zero_is_no_default_and_a_cent_less_is() -> None:
     owed = [[0, 0.3, 0], [0, 0, 0.1 + 0.2], [0, 0, 0]]
-    assert eisenberg_noe(owed, [0.3, 0, 0]).waves == ()
+    assert eisenberg_noe(owed, [0.3, 0, 0]).waves == () and eisenberg_noe(owed, [0.3, 0, 0]).unique
     assert lists(eisenberg_noe(owed, [0.3 - 1e-9, 0, 0]).waves) == [[0], [1]]
+
+
+def test_a_tie_survives_systems_that_lose_digits() -> None:
+    owed = np.zeros((3, 3))
+    owed[0, 1] = owed[1, 0] = 7
+    owed[:2, 2] = 0.001  # in the end the third bank gets all the cash, after it has gone round for long
+    for cash in np.arange(1, 200) / 105_000:
+        result = eisenberg_noe(owed, [cash, 0, 0], [0, 0, cash])
+        assert sorted(np.concatenate(result.waves)) == [0, 1] and result.payments[2] == cash
+
+
+def test_a_small_recovery_keeps_its_digits_when_it_was_large_a_wave_before() -> None:
+    owed = np.zeros((4, 4))
+    owed[0, 1], owed[1, 2], owed[2, 3] = 1, 1, 2
+    result = eisenberg_noe(owed, [1e-9 / 3, 0, 0, 0])
+    assert lists(result.waves) == [[0, 2], [1]]
+    np.testing.assert_allclose(result.payments[:3], 1e-9 / 3, rtol=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -319,8 +335,10 @@ def test_who_owes_nothing_never_fails_however_its_claims_are_lost(seed: int) -> 
     owed[range(chain), range(1, chain + 1)] = np.cumsum(to_sink[::-1])[::-1]
     owed[1 : chain + 1, chain + 1] = to_sink
     order = np.append(rng.permutation(chain + 1), chain + 1)
-    waves = eisenberg_noe(owed[np.ix_(order, order)], np.zeros(chain + 2)).waves
-    assert len(waves) == chain + 1 and not any(chain + 1 in wave for wave in waves)
+    for debt in (0, 1e-9):  # or little, and that in cash
+        cash = np.append(np.zeros(chain + 1), debt)
+        waves = eisenberg_noe(owed[np.ix_(order, order)], cash, cash).waves
+        assert len(waves) == chain + 1 and not any(chain + 1 in wave for wave in waves)
 
 
 def test_what_circulates_beside_the_rest_leaves_the_rest_alone() -> None:
@@ -331,6 +349,17 @@ def test_what_circulates_beside_the_rest_leaves_the_rest_alone() -> None:
     assert eisenberg_noe(owed, [3, 1, 0, 0.5, 0], solution="least").payments.tolist() == [3, 4, 0, 2, 2]
     owed[2, 3] = 1
     assert eisenberg_noe(owed, [3, 1, 0, 0, 0]).unique, "fed from outside, a cycle fills up"
+
+
+def test_a_cycle_is_unique_only_if_somebody_outside_is_paid_or_somebody_pays_in() -> None:
+    cycle = [[0, 5], [5, 0]]
+    tied = eisenberg_noe(cycle, [1, 0], [1, 0], solution="least")
+    assert tied.unique and tied.payments.tolist() == [6, 5] and tied.waves == ()
+    costly = [rogers_veraart(cycle, [0, 0], alpha=0.5, beta=1, solution=s) for s in ("greatest", "least")]
+    assert [x.payments.tolist() for x in costly] == [[5, 5], [0, 0]] and not costly[0].unique
+    through = [eisenberg_noe(cycle, [0, 1], [1, 0], senior=True, solution=s) for s in ("greatest", "least")]
+    assert [between(x).tolist() for x in through] == [[4, 5], [0, 1]] and not through[0].unique
+    assert [lists(x.waves) for x in through] == [[[0]], [[0], [1]]]
 
 
 def test_sparse_and_dense_say_the_same_and_stay_as_they_are() -> None:
