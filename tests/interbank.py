@@ -1,0 +1,113 @@
+"""Networks of banks as the classical cases state them, and what a run makes of one."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+
+from contagion.assembly import build, collect
+from contagion.metrics import cascade
+from contagion.runs import Run
+from contagion.simulation import Simulation
+from tests.worlds import edge, graph_of
+
+Matrix = Sequence[Sequence[float]]
+DECIMALS = 9
+MATERIALITY = 1e-7
+HOUR = 3_600_000_000
+
+
+def name(bank: int) -> str:
+    """Return the name of a bank by its number."""
+    return f"bank{bank:02d}"
+
+
+def clearing_graph(
+    owes: Matrix, external: Sequence[float], outside: Sequence[float], *, senior: bool = False, latency: str = "1s",
+    decimals: int = DECIMALS, **params: Any,
+) -> nx.MultiDiGraph:  # fmt: skip
+    """Return banks that could pay in full until a shock, at once, leaves them with `external`.
+
+    owes[i][j] : what i owes j; outside : what each owes to the outside, senior or with the others.
+    """
+    nodes: dict[str, Any] = {"usd": {"kind": "asset", "decimals": decimals}}
+    edges, shocks, count = [], list[dict[str, Any]](), len(owes)
+    for i in range(count):
+        due = sum(owes[i]) + outside[i]
+        inflow = sum(owes[j][i] for j in range(count))
+        opening = max(external[i], round(due - inflow, decimals) + 1)
+        nodes[name(i)] = {
+            "kind": "bank", "asset": "usd", "balances": {"usd": opening}, "materiality": MATERIALITY,
+            "clearing": "1h", "declaration": "1h", "settlement": "20h",
+        } | params  # fmt: skip
+        lost = round(opening - external[i], decimals)
+        if lost > 0:
+            shocks.append({"kind": "loss", "node": name(i), "asset": "usd", "quantity": lost, "at": "1min"})
+        edges += [
+            edge("claims", name(i), name(j), latency, quantity=owes[i][j]) for j in range(count) if owes[i][j]
+        ]  # fmt: skip
+        if outside[i]:
+            edges.append(edge("claims", name(i), "world", quantity=outside[i], seniority=int(senior)))
+    return graph_of(nodes, edges, shocks, horizon_us=24 * HOUR, monotone=True)
+
+
+def cascade_graph(
+    exposures: Matrix, capital: Sequence[float], seeds: Sequence[int], *, latency: str = "1s", decimals: int = 6,
+    **params: Any,
+) -> nx.MultiDiGraph:  # fmt: skip
+    """Return banks with this capital, of which the seeds fail from outside; exposures[i][j] is what j owes i."""
+    nodes: dict[str, Any] = {"usd": {"kind": "asset", "decimals": decimals}}
+    edges, count = [], len(capital)
+    for i in range(count):
+        due = sum(exposures[j][i] for j in range(count))
+        cash = round(capital[i] + due - sum(exposures[i]), decimals)
+        nodes[name(i)] = {
+            "kind": "bank", "asset": "usd", "balances": {"usd": max(cash, 0)}, "resolution": "write-down",
+        } | params  # fmt: skip
+        if cash < 0:
+            edges.append(edge("claims", name(i), "world", quantity=-cash))
+        edges += [
+            edge("claims", name(j), name(i), latency, quantity=exposures[i][j]) for j in range(count) if exposures[i][j]
+        ]  # fmt: skip
+    shocks = [{"kind": "default", "node": name(seed), "at": "1min"} for seed in seeds]
+    return graph_of(nodes, edges, shocks, horizon_us=HOUR, monotone=True)
+
+
+class Outcome(NamedTuple):
+    """What a run of a network came to; amounts in tokens, by bank."""
+
+    run: Run
+    sim: Simulation
+    waves: list[list[int]]
+    paid: list[float]
+    equity: list[float]
+    written_down: list[float]
+
+
+def outcome(graph: nx.MultiDiGraph, watch: Any = None) -> Outcome:
+    """Run a network and return the failures by generation, payments made, equity left and claims written down."""
+    sim = build(graph)
+    if watch:
+        watch(sim)
+    sim.run(graph.graph["horizon_us"])
+    run = collect(sim, graph)
+    events, kinds, books = run.tables["events"], run.books.kinds, run.books
+    banks = [number for number, kind in enumerate(books.holder_kinds) if kind == "bank"]
+    failed = cascade.failures(events, kinds)
+    depths = cascade.trigger_depths(events, kinds)
+    waves = [
+        sorted(banks.index(node) for node in events["node"][failed[depths == depth]].tolist())
+        for depth in range(1, int(depths.max(initial=0)) + 1)
+    ]
+    unit = 10.0 ** -books.decimals[books.assets.index("usd")]
+
+    def sums(kind: str) -> list[float]:
+        rows = events["kind"] == (kinds.index(kind) if kind in kinds else -1)
+        return [float(events["quantity"][rows & (events["node"] == bank)].sum() * unit) for bank in banks]
+
+    equity = [
+        float(sum(amount for amount, asset in zip(sim.ledger.balances[bank], books.assets, strict=True)) * unit)
+        for bank in banks
+    ]
+    return Outcome(run, sim, waves, sums("clearing"), equity, sums("write-down"))
