@@ -111,3 +111,32 @@ def outcome(graph: nx.MultiDiGraph, watch: Any = None) -> Outcome:
         for bank in banks
     ]
     return Outcome(run, sim, waves, sums("clearing"), equity, sums("write-down"))
+
+
+def fire_sale_graph(
+    holdings: Matrix, cash: Sequence[float], owes: Matrix, outside: Sequence[float], markets: Sequence[dict[str, Any]],
+    shocks: list[dict[str, Any]], loans: Sequence[float] = (), **params: Any,
+) -> nx.MultiDiGraph:  # fmt: skip
+    """Return banks that hold assets of price 1, each with its market: holdings[i][k] is what bank i has of asset k.
+
+    loans : what each holds beside money that has no market.
+    """
+    nodes: dict[str, Any] = {asset: {"kind": "asset", "decimals": DECIMALS} for asset in ("usd", "loan")}
+    edges, count = [], len(cash)
+    for k, facts in enumerate(markets):
+        nodes[f"asset{k}"] = {"kind": "asset", "decimals": DECIMALS, "price": 1, "market": f"market{k}"}
+        nodes[f"market{k}"] = {"kind": "impact", "asset": f"asset{k}", "numeraire": "usd"} | facts
+        edges.append(edge("prices", f"asset{k}", f"market{k}"))
+    for i in range(count):
+        own = {f"asset{k}": units for k, units in enumerate(holdings[i]) if units}
+        if loans:
+            own["loan"] = loans[i]
+            edges.append(edge("prices", "loan", name(i), "1s"))
+        nodes[name(i)] = {"kind": "bank", "asset": "usd", "balances": {"usd": cash[i]} | own} | params
+        edges += [edge("claims", name(i), name(j), "1s", quantity=owes[i][j]) for j in range(count) if owes[i][j]]
+        edges.append(edge("claims", name(i), "world", quantity=outside[i]))
+        for k, units in enumerate(holdings[i]):
+            if units:
+                edges.append(edge("prices", f"market{k}", name(i), "1s"))
+                edges.append(edge("trades", name(i), f"market{k}"))
+    return graph_of(nodes, edges, shocks, horizon_us=24 * HOUR, monotone=True)

@@ -89,6 +89,7 @@ class Bank(Deleveraging):
         self.set_up(sim, node, params.asset)
         self._clears = params.resolution == "clearing"
         self._daylight = self._open_overdraft() if self._clears else -1
+        self._recovery_ppm = to_ppm(params.recovery_external), to_ppm(params.recovery_interbank)
         self._limit = to_ppm(params.leverage_limit or Decimal(0))
         self._target = to_ppm(params.leverage_target or params.leverage_limit or Decimal(0))
         self._insolvent_sells = params.insolvent_sells
@@ -96,7 +97,7 @@ class Bank(Deleveraging):
         self._short: int | None = None
         self._estate = -1
         self._promised: dict[int, Promise] = {}
-        self._last, self._lost = -1, 0
+        self._last, self._lost = CLOCK, 0
 
     def open(self) -> None:
         """Post what the bank owes."""
@@ -214,7 +215,7 @@ class Bank(Deleveraging):
 
     def _wind_up(self, event: int) -> None:
         """Begin the estate: creditors are told what there will be."""
-        self._estate = event
+        self._estate = self._last = event
         if self._clears:
             self._announce(event)
         else:
@@ -223,10 +224,10 @@ class Bank(Deleveraging):
 
     def _announce(self, cause: int) -> None:
         """Say what the estate expects to pay, if that has changed."""
-        sim, p, row = self.sim, self.params, self.sim.ledger.balances[self.node]
+        sim, row = self.sim, self.sim.ledger.balances[self.node]
         owed = [-row[claim] for claim in self.classes.values()]
         external, inflow = self.cash() + self.marketable() - self.overdraft(), self.inflow()
-        value = estate_value(external, inflow, to_ppm(p.recovery_external), to_ppm(p.recovery_interbank))
+        value = estate_value(external, inflow, *self._recovery_ppm)
         paid, self._lost = waterfall(value, owed), external + inflow - value
         promises = {c: Promise(*pair) for c, *pair in zip(self.classes.values(), paid, owed, strict=True) if pair[1]}
         if promises == self._promised or not promises:
@@ -246,7 +247,6 @@ class Bank(Deleveraging):
         """Pay what was promised, out of an overdraft with the outside, and then repay that."""
         sim, p = self.sim, self.params
         yield sim.env.timeout(p.clearing + p.settlement)
-        cause = CLOCK if self._estate < 0 else self._last
         legs, total = list[Leg](), 0
         for claim in self.classes.values():
             promise = self._promised.get(claim, Promise(1, 1))
@@ -258,7 +258,7 @@ class Bank(Deleveraging):
                 total += paid
         legs += [(self.node, self._daylight, -total), (sim.world, self._daylight, total)]
         event = sim.transact(
-            "clearing", self.node, *legs, cause=cause, channel=Channel.CREDIT, asset=self.asset, quantity=total,
+            "clearing", self.node, *legs, cause=self._last, channel=Channel.CREDIT, asset=self.asset, quantity=total,
             value=self.currency(total),
         )  # fmt: skip
         yield sim.env.timeout(p.declaration)

@@ -73,8 +73,10 @@ class BalanceSheet:
         self.creditors: dict[int, list[int]] = defaultdict(list)
 
     def open_debts(self) -> None:
-        """Post what the bank owes and listen to those who owe it, to prices and to shocks."""
+        """Post what the bank owes and listen to those who owe it."""
         sim = self.sim
+        shift = sim.currency_decimals - sim.ledger.assets[self.asset].decimals
+        self._currency_unit = sim.reference_price(self.asset) / PRICE_SCALE * 10.0**shift
         for claim in self.classes.values():
             self.feeds[claim] = sim.claim_feed(claim, self.asset, PRICE_SCALE)
         for link in sim.links(self.node, CREDITORS):
@@ -155,4 +157,4 @@ class BalanceSheet:
 
     def currency(self, amount: int) -> int:
         """Return an amount in base units of the currency."""
-        return self.sim.currency_value(amount, self.asset)
+        return round(amount * self._currency_unit)

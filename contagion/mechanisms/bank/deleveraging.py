@@ -17,7 +17,7 @@ sells second in a round gets less; the models give both the same price.
 
 from contagion.errors import Misfit
 from contagion.finance.waterfall import pro_rata
-from contagion.ledger import Leg
+from contagion.ledger import Leg, Refused
 from contagion.log import Channel
 from contagion.mechanisms.bank.balance import BalanceSheet
 from contagion.ports import VENUES, Process, Venue
@@ -31,6 +31,9 @@ class Deleveraging(BalanceSheet):
     """Assets over equity above which the bank sells, in ppm; 0 where there is no limit."""
     _target: int
     _insolvent_sells: bool
+    _materiality: int
+    _estate: int
+    """The event by which the bank failed, else -1."""
 
     def open_markets(self) -> None:
         """Find where each holding can be sold."""
@@ -50,7 +53,7 @@ class Deleveraging(BalanceSheet):
         """Begin to sell, if the last thing heard makes it necessary and no sale is under way."""
         if self._selling or not (amount := self._to_repay()):
             return
-        sim, insolvent = self.sim, self.equity() <= 0
+        sim, insolvent = self.sim, self._is_insolvent()
         at_hand = 0 if insolvent else min(amount, self.cash())
         worth = sum(self.worth(asset) for asset in self._routes)
         share = (worth if insolvent else min(amount - at_hand, worth)), worth
@@ -73,12 +76,16 @@ class Deleveraging(BalanceSheet):
         """Return how much debt must go, or what is left to sell for a bank without equity; 0 within the limit."""
         if not self._limit:
             return 0
-        equity, owed = self.equity(), self.owed()
-        if equity <= 0:
+        if self._is_insolvent():
             return sum(self.worth(asset) for asset in self._routes) if self._insolvent_sells else 0
+        equity, owed = self.equity(), self.owed()
         if (equity + owed) * PPM <= self._limit * equity:
             return 0
-        return min(equity + owed - equity * self._target // PPM, sum(self._outside().values()))
+        amount = min(equity + owed - equity * self._target // PPM, sum(self._outside().values()))
+        return amount if amount > self._materiality else 0
+
+    def _is_insolvent(self) -> bool:
+        return self._estate >= 0 or self.equity() <= 0
 
     def _outside(self) -> dict[tuple[int, int], int]:
         """Return what is owed to those who are no banks, by (claim, creditor)."""
@@ -96,10 +103,12 @@ class Deleveraging(BalanceSheet):
             latency_us, venue = self._routes[asset]
             yield sim.env.timeout(began + latency_us - sim.env.now)
             left = min(quantity, sim.ledger.balances[self.node][asset])
-            if left:
+            try:
                 done = venue.trade(self.node, asset, left, self.asset, cause=cause, channel=Channel.LOOP_UNWINDING)
                 if repays:
                     self._repay(done.received, done.event)
+            except Refused:
+                sim.record("refused-sale", self.node, cause=cause, asset=asset, market=venue.node, quantity=left)
         self._selling = False
 
     def _repay(self, amount: int, cause: int) -> None:
