@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
-import numpy as np
 
 from contagion.assembly import build, collect
 from contagion.metrics import cascade
 from contagion.runs import Run
 from contagion.simulation import Simulation
+from contagion.units import DAY
+from tests.invariants import watch_books
 from tests.worlds import edge, graph_of
 
 Matrix = Sequence[Sequence[float]]
@@ -39,7 +40,7 @@ def clearing_graph(
         opening = max(external[i], round(due - inflow, decimals) + 1)
         nodes[name(i)] = {
             "kind": "bank", "asset": "usd", "balances": {"usd": opening}, "materiality": MATERIALITY,
-            "clearing": "1h", "declaration": "1h", "settlement": "20h",
+            "clearing": "1h", "declaration": "1d", "revision": "10s", "settlement": "20d",
         } | params  # fmt: skip
         lost = round(opening - external[i], decimals)
         if lost > 0:
@@ -49,7 +50,7 @@ def clearing_graph(
         ]  # fmt: skip
         if outside[i]:
             edges.append(edge("claims", name(i), "world", quantity=outside[i], seniority=int(senior)))
-    return graph_of(nodes, edges, shocks, horizon_us=24 * HOUR, monotone=True)
+    return graph_of(nodes, edges, shocks, horizon_us=25 * DAY, monotone=True)
 
 
 def cascade_graph(
@@ -75,42 +76,47 @@ def cascade_graph(
 
 
 class Outcome(NamedTuple):
-    """What a run of a network came to; amounts in tokens, by bank."""
+    """What a run of a network came to: defaults by generation; amounts in tokens, by bank."""
 
     run: Run
     sim: Simulation
     waves: list[list[int]]
     paid: list[float]
-    equity: list[float]
+    cash: list[float]
     written_down: list[float]
+    deadweight: list[float]
 
 
-def outcome(graph: nx.MultiDiGraph, watch: Any = None) -> Outcome:
-    """Run a network and return the failures by generation, payments made, equity left and claims written down."""
-    sim = build(graph)
-    if watch:
-        watch(sim)
+def outcome(graph: nx.MultiDiGraph, *, shuffle_ties: bool = False) -> Outcome:
+    """Run a network with a second set of books kept, and return what it came to."""
+    sim = build(graph, shuffle_ties=shuffle_ties)
+    watch_books(sim)
+    return outcome_of(graph, sim)
+
+
+def outcome_of(graph: nx.MultiDiGraph, sim: Simulation) -> Outcome:
+    """Run a simulation of a network to its end and return what it came to."""
     sim.run(graph.graph["horizon_us"])
+    assert sim.ledger.max_imbalance() == 0 and not sim.ledger.overdrafts()
     run = collect(sim, graph)
     events, kinds, books = run.tables["events"], run.books.kinds, run.books
     banks = [number for number, kind in enumerate(books.holder_kinds) if kind == "bank"]
-    failed = cascade.failures(events, kinds)
-    depths = cascade.trigger_depths(events, kinds)
-    waves = [
-        sorted(banks.index(node) for node in events["node"][failed[depths == depth]].tolist())
-        for depth in range(1, int(depths.max(initial=0)) + 1)
-    ]
-    unit = 10.0 ** -books.decimals[books.assets.index("usd")]
+    asset = books.assets.index("usd")
+    unit = 10.0 ** -books.decimals[asset]
+    waves = list[list[int]]()
+    for event, depth in zip(cascade.failures(events, kinds), cascade.trigger_depths(events, kinds), strict=True):
+        if kinds[events["kind"][event]] == "default":
+            waves += [[] for _ in range(depth - len(waves))]
+            waves[depth - 1].append(banks.index(events["node"][event]))
 
     def sums(kind: str) -> list[float]:
         rows = events["kind"] == (kinds.index(kind) if kind in kinds else -1)
         return [float(events["quantity"][rows & (events["node"] == bank)].sum() * unit) for bank in banks]
 
-    equity = [
-        float(sum(amount for amount, asset in zip(sim.ledger.balances[bank], books.assets, strict=True)) * unit)
-        for bank in banks
-    ]
-    return Outcome(run, sim, waves, sums("clearing"), equity, sums("write-down"))
+    return Outcome(
+        run, sim, [sorted(wave) for wave in waves], sums("clearing"),
+        [sim.ledger.balances[bank][asset] * unit for bank in banks], sums("write-down"), sums("default-cost"),
+    )  # fmt: skip
 
 
 def fire_sale_graph(

@@ -11,8 +11,8 @@ estate keeps the difference, so that a write-down is a transfer. With equal late
 expects all to be paid in full. Whoever is short is in default at the next cut-off: `clearing` and every `declaration`
 after it (what is learnt at the very moment of a cut-off counts at the next). The estate announces what it expects to
 pay on each class of its debts, from `recovery_external` of its own assets and `recovery_interbank` of what its own
-debtors have announced; when it hears that they pay less, it announces less (`revaluation`), until no payment changes
-by a base unit. The money moves at `clearing` + `settlement`. All banks of a network have the same dates.
+debtors have announced; when it hears that they pay less, it announces less (`revaluation`), collecting what it hears for
+`revision`, until no payment changes by a base unit. The money moves at `clearing` + `settlement`. All banks of a network have the same dates.
 
 In life, insolvencies are declared at the close of a business day, administrators of failed banks exchange dividend
 estimates overnight, and what is due is paid gross in central bank money with an overdraft during the day (Fedwire,
@@ -65,8 +65,9 @@ class Bank(Deleveraging):
         recovery_external: Share = Decimal(1)
         recovery_interbank: Share = Decimal(1)
         clearing: Duration = DAY
-        declaration: Duration = 3_600_000_000
-        settlement: Duration = DAY
+        declaration: Duration = DAY
+        revision: Duration = 60_000_000
+        settlement: Duration = 30 * DAY
         leverage_limit: Positive | None = None
         leverage_target: Positive | None = None
         insolvent_sells: bool = False
@@ -100,14 +101,14 @@ class Bank(Deleveraging):
         self._last, self._lost = CLOCK, 0
 
     def open(self) -> None:
-        """Post what the bank owes."""
+        """Post what the bank owes and read what its holdings are worth."""
         self.open_debts()
+        self.open_marks()
         if self._clears and self._daylight not in self.sim.underlying:
             self.sim.claim_feed(self._daylight, self.asset, PRICE_SCALE)
 
     def processes(self) -> Iterable[Process]:
         """Return the review and, where debts fall due, the settlement; refuse a bank that is not at rest."""
-        self.open_marks()
         self.open_markets()
         if self._is_short():
             equity, name = self.equity(), self.sim.network.names[self.node]
@@ -155,6 +156,8 @@ class Bank(Deleveraging):
         """Hear, and act on what was heard."""
         while True:
             yield self._inbox.wait()
+            if self._estate >= 0 and self._clears:
+                yield self.sim.pause(self.params.revision)
             for cause, content in self._inbox.take():
                 if isinstance(content, Tick):
                     self._marks[content.asset] = content.mark
