@@ -41,8 +41,8 @@ def fictitious_default(
 ) -> Cleared:  # fmt: skip
     """Return the greatest clearing vector: round by round, a linear system with those in default so far.
 
-    A bank is in default when it is short by more than `slack`. In each round nobody in default pays other banks until it
-    has more than its senior debt by what the others pay, which brings in one after the other.
+    A bank is in default when it is short by more than `slack`. In each round nobody in default pays other banks until
+    it has more than its senior debt by what the others pay, which brings in one after the other.
     """
     debts, own, first = np.array(owes, float), np.array(external, float), np.array(outside, float)
     shared = debts.sum(axis=1) + (0.0 if senior else first)

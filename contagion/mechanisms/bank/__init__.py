@@ -3,27 +3,30 @@
 Equity is money, marketable assets at the prices heard, and claims on other banks as their debtors value them, less
 all debts. It is reviewed whenever the bank hears something: a price, a debtor, a shock.
 
-`resolution = "write-down"` (Furfine 2003; threshold cascades). A bank below zero is in default at once. A creditor that
-hears of it, when the edge's latency has passed, writes `loss_given_default` of its claim off: the debt is gone and the
-estate keeps the difference, so that a write-down is a transfer. With equal latencies generations are the rounds.
+`resolution = "write-down"` (Furfine 2003; threshold cascades). A bank that is short is in default at once. A creditor
+that hears of it, when the edge's latency has passed, writes `loss_given_default` of its claim off: so much of the debt
+is gone, the estate keeps what it would have paid, and a write-down is a transfer. Who is no bank keeps its claim in
+full. With equal latencies generations are the rounds.
 
-`resolution = "clearing"` (Eisenberg and Noe 2001; Rogers and Veraart 2013). Debts fall due at `clearing`, and every bank
-expects all to be paid in full. Whoever is short is in default at the next cut-off: `clearing` and every `declaration`
+`resolution = "clearing"` (Eisenberg and Noe 2001; Rogers and Veraart 2013). Debts fall due at `clearing`, and every
+bank expects all to be paid in full. Who is short is in default at the next cut-off: `clearing` and every `declaration`
 after it (what is learnt at the very moment of a cut-off counts at the next). The estate announces what it expects to
 pay on each class of its debts, from `recovery_external` of its own assets and `recovery_interbank` of what its own
-debtors have announced; when it hears that they pay less, it announces less (`revaluation`), collecting what it hears for
-`revision`, until no payment changes by a base unit. The money moves at `clearing` + `settlement`. All banks of a network have the same dates.
+debtors have announced; when it hears that they pay less, it announces less (`revaluation`), collecting what it hears
+for `revision`, until no payment changes by a base unit. The money moves at `clearing` + `settlement`. All banks of a
+network have the same dates.
 
 In life, insolvencies are declared at the close of a business day, administrators of failed banks exchange dividend
-estimates overnight, and what is due is paid gross in central bank money with an overdraft during the day (Fedwire,
-TARGET), the central bank being the outside. Why it ends, and where: payments are integers, a payment is monotone in what
-is expected, and all begin at full payment, so estimates only fall, finitely often; what they fall to is the greatest
-clearing vector, less what rounding down costs (Eisenberg and Noe, section 3.1; Rogers and Veraart, section 3). Where
-estimates settle between two cut-offs, those declared at the k-th are the k-th round of the fictitious default algorithm,
-and so is their generation. Where latencies are too long for that, all pay the same and some are declared later. An
-estimate that still falls at the settlement leaves the estate overdrawn.
+estimates, and what is due is paid gross in central bank money with an overdraft during the day (Fedwire, TARGET),
+the central bank being the outside. Why it ends, and where: payments are integers, a payment is monotone in what is
+expected, and all begin at full payment, so estimates only fall, finitely often (as long as no price rises); what
+they fall to is the greatest clearing vector, less what rounding down costs (Eisenberg and Noe, section 3.1; Rogers and
+Veraart, section 3). Where estimates settle between two cut-offs, those declared at the k-th are the k-th round of
+the fictitious default algorithm, and so is their generation. Where news takes too long for that, all pay the same and
+some are declared later. An estimate that still falls at the settlement leaves the estate overdrawn.
 
-A `leverage_limit` makes a bank sell what it holds (`deleveraging`).
+A `leverage_limit` makes a bank sell what it holds (`deleveraging`). An estate sells only if `insolvent_sells`: what
+it has not turned into money by the settlement is counted and cannot be paid out, and leaves it overdrawn as well.
 """
 
 from collections.abc import Iterable
@@ -146,8 +149,8 @@ class Bank(Deleveraging):
         return sim.add_asset(Asset(name, sim.ledger.assets[self.asset].decimals, creditor=sim.world))
 
     def _is_short(self) -> bool:
-        least = -self._materiality + (self.params.tie == "fails")
-        return self.equity() < least
+        equity, least = self.equity(), -self._materiality
+        return equity < least or (equity == least and self.params.tie == "fails")
 
     def _tokens(self, amount: int) -> str:
         return f"{Decimal(amount).scaleb(-self.sim.ledger.assets[self.asset].decimals):f} {self.params.asset}"

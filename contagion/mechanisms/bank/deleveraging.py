@@ -1,7 +1,7 @@
 """What a bank sells when it owes too much for its equity.
 
-Cifuentes, Ferrucci and Shin, "Liquidity risk and contagion" (2005); Cont and Schaanning, "Fire sales, indirect contagion
-and systemic stress testing" (2017).
+Cifuentes, Ferrucci and Shin, "Liquidity risk and contagion" (2005); Cont and Schaanning, "Fire sales, indirect
+contagion and systemic stress testing" (2017).
 
 A bank whose assets exceed `leverage_limit` times its equity, at the prices that it has heard, must come down to
 `leverage_target`: (1) it repays debt to those who are no banks out of the money at hand; (2) it sells the same
