@@ -296,10 +296,13 @@ def test_a_claim_in_another_asset_than_the_debtors_is_refused() -> None:
     assert "owes 'usd' and nothing else" in refused(graph)
 
 
-def test_a_holding_without_a_price_is_refused() -> None:
+def test_a_holding_without_one_price_is_refused() -> None:
     graph = seller()
     graph.remove_edge("loan", "bank", next(key for key, d in graph["loan"]["bank"].items() if d["role"] == "prices"))
-    assert "holds 'loan' and reads no price of it" in refused(graph)
+    assert 'loan:holds:bank": the bank holds it and reads 0 prices' in refused(graph)
+    graph = seller()
+    graph.add_edge("a", "bank", role="prices", path=())
+    assert 'a:holds:bank": the bank holds it and reads 2 prices' in refused(graph)
 
 
 @pytest.mark.parametrize(

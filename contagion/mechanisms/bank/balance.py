@@ -97,18 +97,18 @@ class BalanceSheet:
                 self._claims.add(debtor.peer.classes[debtor.attributes["seniority"]])
 
     def open_marks(self) -> None:
-        """Read the prices of what the bank holds beside money; Misfit where a price is missing."""
+        """Read the prices of what the bank holds beside money; Misfit where one has no price, or two."""
         sim = self.sim
-        feeds = {feed.asset: feed for feed in sim.subscribe(self.node, inbox=self._inbox)}
         for edge in sim.network.edges_in(self.node, "holds"):
             asset = sim.assets[sim.network.names[edge.source]]
-            if asset == self.asset:
+            if asset == self.asset or asset in self._marks:
                 continue
-            if asset not in feeds:
-                what = f"the bank holds {sim.network.names[edge.source]!r} and reads no price of it: add a prices edge"
-                raise Misfit(("nodes", sim.network.names[self.node]), what)
-            self.reads[asset] = feeds[asset]
-            self._marks[asset] = self._opened[asset] = feeds[asset].mark
+            feeds = sim.subscribe(self.node, asset=asset, inbox=self._inbox)
+            if len(feeds) != 1:
+                what = f"the bank holds it and reads {len(feeds)} prices of it: let one prices edge bring one"
+                raise Misfit(("edges", edge.name), what)
+            self.reads[asset] = feeds[0]
+            self._marks[asset] = self._opened[asset] = feeds[0].mark
             shift = sim.ledger.assets[self.asset].decimals - sim.ledger.assets[asset].decimals
             self._units[asset] = 10.0**shift / sim.reference_price(self.asset)
 
