@@ -10,7 +10,7 @@ path. `withdrawal` asks a lender for a deposit back, waits where the reserve is 
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -286,12 +286,15 @@ class Loss(_Shock):
     node: NodeName
     asset: AssetName
     quantity: Amount
+    over: Literal[0] = 0
     steps: Literal[1] = 1
 
     def check(self, sim: Simulation) -> None:
-        """Refuse a crowd, and more than can be counted."""
-        if sim.network.nodes[sim.network.ids[self.node]].kind == "population":
-            raise Misfit(("node",), f"{self.node!r} is a crowd: what there is to lose is its members'")
+        """Refuse who keeps what belongs to others, and more than can be counted."""
+        if (kind := sim.network.nodes[sim.network.ids[self.node]].kind) in MARKETS | {"population", "exchange"}:
+            raise Misfit(
+                ("node",), f"{self.node!r} is a {kind}: what it has belongs to others, and it is theirs to lose"
+            )
         _check_size(sim, self.asset, self.quantity)
 
     def process(self, sim: Simulation) -> Process:
@@ -305,11 +308,19 @@ class Loss(_Shock):
             struck(event, lost, asset)
 
 
+class _CanFail(Protocol):
+    """Who can be told from outside that it has failed."""
+
+    def fail(self, event: int) -> None:
+        """Be in default by an event that is a shock, and so no failure of its own."""
+
+
 class Default(_Shock):
     """Let a bank fail: this is then the event of generation 0, and no failure of its own is logged."""
 
     kind: Literal["default"]
     node: NodeName
+    over: Literal[0] = 0
     steps: Literal[1] = 1
 
     def check(self, sim: Simulation) -> None:
@@ -321,7 +332,7 @@ class Default(_Shock):
         """Return the process by which it fails."""
         node = sim.network.ids[self.node]
         yield sim.env.timeout(self.at)
-        cast(Any, sim.mechanisms[node]).fail(sim.shock(node))
+        cast(_CanFail, sim.mechanisms[node]).fail(sim.shock(node))
 
 
 def _check_size(sim: Simulation, asset: str, quantity: Decimal | None) -> None:

@@ -320,10 +320,22 @@ def test_impossible_parameters_are_refused(facts: dict[str, Any], what: str) -> 
     assert any(what in finding.what for finding in check_graph(pair(**facts)))
 
 
-def test_only_a_bank_can_fail_by_a_word_from_outside_and_a_crowd_has_nothing_of_its_own_to_lose() -> None:
+def test_only_a_bank_can_fail_by_a_word_from_outside() -> None:
     graph = pair(**CLEARS)
     graph.graph["shocks"] = [{"kind": "default", "node": "depositor"}]
     assert "is no bank" in refused(graph)
-    graph.add_node("eth", kind="asset", path=())
-    graph.graph["shocks"] = [loss("debtor", 1e18)]
+
+
+def test_only_who_has_something_of_its_own_can_lose_it_and_no_more_than_can_be_counted() -> None:
+    graph = seller()
+    graph.graph["shocks"] = [loss("market-a", 5, asset="a")]
+    assert "belongs to others" in refused(graph)
+    graph.graph["shocks"] = [loss("bank", 1e18)]
     assert "than can be counted" in refused(graph)
+
+
+def test_a_bank_that_owes_nothing_any_more_settles_nothing() -> None:
+    graph = pair(10, **CLEARS)
+    for _, _, data in graph.edges(data=True):
+        data |= {"quantity": 0} if data["role"] == "claims" else {}
+    assert not rows(finished(graph)[1], "clearing")

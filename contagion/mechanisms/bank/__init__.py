@@ -253,6 +253,8 @@ class Bank(Deleveraging):
         """Pay what was promised, out of an overdraft with the outside, and then repay that."""
         sim, p = self.sim, self.params
         yield sim.env.timeout(p.clearing + p.settlement)
+        if not self.owed():
+            return
         legs, total = list[Leg](), 0
         for claim in self.classes.values():
             promise = self._promised.get(claim, Promise(1, 1))

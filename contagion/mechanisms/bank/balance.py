@@ -2,7 +2,8 @@
 
 Each class of a bank's debts is one claim in the ledger, held by its creditors and negative for the bank. A claim
 counts at what its debtor said last that it will pay, which the bank hears over its `claims` edges; what it owes
-itself counts in full. All amounts are base units of the asset in which the bank owes.
+itself counts in full. A claim on somebody who is no bank (a deposit with a lending protocol, say) does not count.
+All amounts are base units of the asset in which the bank owes.
 """
 
 from collections import defaultdict
@@ -34,7 +35,7 @@ class Debtor(Protocol):
     announced: Signal
 
 
-DEBTORS: Port[Debtor] = Port("claims", "in")
+BANKS: Port[Debtor] = Port("claims", "in")
 
 
 class Loss(NamedTuple):
@@ -91,7 +92,7 @@ class BalanceSheet:
             sim.transact("opening", self.node, *legs, cause=CLOCK, asset=claim, quantity=amount)
             if creditor not in self.creditors[claim]:
                 self.creditors[claim].append(creditor)
-        for debtor in sim.links(self.node, DEBTORS):
+        for debtor in sim.links(self.node, BANKS):
             if isinstance(getattr(debtor.peer, "announced", None), Signal):
                 debtor.peer.announced.reach(self._inbox, debtor.latency_us)
                 self._claims.add(debtor.peer.classes[debtor.attributes["seniority"]])
