@@ -293,7 +293,7 @@ def deleveraged(case_id: str) -> Outcome:
     return outcome(
         fire_sale_graph(
             inputs["q"], [0] * len(debts), nobody, debts, markets, shocks, inputs["illiquid"], resolution="write-down",
-            leverage_limit=inputs["lam_max"], leverage_target=inputs["lam_b"], materiality=1e-6,
+            leverage_limit=inputs["lam_max"], leverage_target=inputs["lam_b"],
         )
     )  # fmt: skip
 

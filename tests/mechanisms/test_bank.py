@@ -1,60 +1,16 @@
-"""A bank: when it fails, what its creditors book, how it is wound up, what it sells."""
+"""A bank: when it fails, what its creditors book, how it is wound up, what it refuses."""
 
 from typing import Any
 
-import networkx as nx
 import pytest
 
-from contagion.assembly import build, check_graph, collect
-from contagion.errors import BadInput
+from contagion.assembly import check_graph
 from contagion.log import Channel
 from contagion.metrics.bilateral import bilateral
-from contagion.runs import Run
-from contagion.simulation import Simulation
 from contagion.study.twins import run
+from tests.bank_desk import CLEARS, MONEY, bank, finished, loss, money, pair, refused, rows, seller, with_coins
 from tests.interbank import HOUR, name, outcome
-from tests.invariants import watch_books
 from tests.worlds import edge, graph_of
-
-MONEY: dict[str, Any] = {"usd": {"kind": "asset", "decimals": 2}}
-CLEARS: dict[str, Any] = {"clearing": "1h", "declaration": "1h", "revision": "1s", "settlement": "10h"}
-
-
-def bank(cash: float = 0, **facts: Any) -> dict[str, Any]:
-    return {"kind": "bank", "asset": "usd", "balances": {"usd": cash}} | facts
-
-
-def loss(node: str, quantity: float, at: str = "1min", asset: str = "usd") -> dict[str, Any]:
-    return {"kind": "loss", "node": node, "asset": asset, "quantity": quantity, "at": at}
-
-
-def pair(lost: float = 15, latency: str = "5s", **facts: Any) -> nx.MultiDiGraph:
-    """Return a debtor with 100 that owes 60 to a bank and 30 to a depositor, and loses something."""
-    nodes: dict[str, Any] = MONEY | {
-        "debtor": bank(100, **facts), "creditor": bank(20, **facts), "depositor": {"kind": "account"},
-    }  # fmt: skip
-    edges = [
-        edge("claims", "debtor", "creditor", latency, quantity=60),
-        edge("claims", "debtor", "depositor", quantity=30),
-    ]
-    return graph_of(nodes, edges, [loss("debtor", lost)], horizon_us=24 * HOUR)
-
-
-def finished(graph: nx.MultiDiGraph) -> tuple[Simulation, Run]:
-    sim = build(graph)
-    watch_books(sim)
-    sim.run(graph.graph["horizon_us"])
-    return sim, collect(sim, graph)
-
-
-def rows(result: Run, kind: str) -> list[dict[str, Any]]:
-    return [row for row in result.events.to_pylist() if row["kind"] == kind]
-
-
-def money(sim: Simulation, node: str, asset: str = "usd") -> float:
-    number = sim.assets[asset]
-    return sim.ledger.balances[sim.network.ids[node]][number] / 10 ** sim.ledger.assets[number].decimals
-
 
 WRITES: dict[str, Any] = {"resolution": "write-down", "loss_given_default": 0.4}
 
@@ -145,10 +101,7 @@ def test_a_default_is_declared_at_the_first_cut_off_after_the_loss(at: str, hour
 
 
 def test_who_is_whole_again_by_the_cut_off_is_not_declared() -> None:
-    graph = pair(0, **CLEARS)
-    graph.add_node("eth", kind="asset", decimals=4, price=10, path=())
-    graph.add_edge("eth", "debtor", role="holds", quantity=1, path=())
-    graph.add_edge("eth", "debtor", role="prices", path=())
+    graph = with_coins(pair(0, **CLEARS), 1)
     graph.graph["shocks"] = [
         loss("debtor", 12), {"kind": "reprice", "asset": "eth", "size": -0.9, "at": "2min"},
         {"kind": "reprice", "asset": "eth", "size": 8, "at": "50min"},
@@ -156,6 +109,32 @@ def test_who_is_whole_again_by_the_cut_off_is_not_declared() -> None:
     assert not rows(finished(graph)[1], "default")
     graph.graph["shocks"][2]["at"] = "61min"
     assert [row["time_us"] for row in rows(finished(graph)[1], "default")] == [HOUR]
+
+
+def test_the_cause_of_a_default_is_what_made_the_bank_short_and_not_what_made_it_worse() -> None:
+    graph = pair(**CLEARS)
+    graph.graph["shocks"] = [loss("debtor", 4, "1min"), loss("debtor", 8, "2min"), loss("debtor", 9, "3min")]
+    _, result = finished(graph)
+    (failed,) = rows(result, "default")
+    shocks = [row["event"] for row in rows(result, "shock")]
+    assert failed["cause"] == shocks[1]
+    assert result.tables["contributions"]["contributor"].tolist() == [shocks[0], shocks[2]]
+
+
+def test_news_over_two_edges_is_written_down_once_when_the_first_arrives() -> None:
+    graph = pair(**WRITES)
+    graph.add_edge("debtor", "creditor", role="claims", name="second", latency="1s", quantity=10, path=())
+    graph.edges["usd", "debtor", 0]["quantity"] = 110
+    (written,) = rows(finished(graph)[1], "write-down")
+    assert (written["quantity"], written["time_us"]) == (2800, 61_000_000)
+
+
+def test_a_bank_that_is_overdrawn_after_the_settlement_can_still_fail() -> None:
+    graph = with_coins(pair(50, **CLEARS), 5)
+    graph.graph["shocks"].append({"kind": "reprice", "asset": "eth", "size": -0.5, "at": "15h"})
+    sim, result = finished(graph)
+    assert money(sim, "debtor", "usd/daylight") == -40.0
+    assert [row["time_us"] for row in rows(result, "default")] == [16 * HOUR]
 
 
 def test_banks_without_money_settle_a_ring_by_overdraft() -> None:
@@ -167,13 +146,23 @@ def test_banks_without_money_settle_a_ring_by_overdraft() -> None:
 
 
 def test_an_estate_that_does_not_sell_what_it_holds_stays_overdrawn() -> None:
-    graph = pair(100, **CLEARS)
-    graph.add_node("eth", kind="asset", decimals=4, price=10, path=())
-    graph.add_edge("eth", "debtor", role="holds", quantity=5, path=())
-    graph.add_edge("eth", "debtor", role="prices", path=())
+    graph = with_coins(pair(100, **CLEARS), 5)
     sim, _ = finished(graph)
     assert money(sim, "debtor", "usd/daylight") == pytest.approx(-50, abs=0.02)
     assert run(graph).summary.bad_debt == pytest.approx(50, abs=0.02)
+
+
+def test_an_estate_that_sells_pays_out_what_the_market_gave() -> None:
+    graph = with_coins(pair(insolvent_sells=True, **CLEARS), 5.2)
+    graph.add_node("market", kind="impact", asset="eth", numeraire="usd", depth=1_000, fee=0.1, path=())
+    graph.add_edge("debtor", "market", role="trades", latency="5s", path=())
+    graph.edges["usd", "debtor", 0]["quantity"] = 40
+    graph.graph["shocks"] = [{"kind": "default", "node": "debtor", "at": "1min"}]
+    sim, result = finished(graph)
+    (sold,), (revised,) = rows(result, "trade"), rows(result, "revaluation")
+    assert (sold["time_us"], revised["time_us"]) == (65_000_000, 66_000_000)
+    assert revised["quantity"] == 4000 + sold["value"]
+    assert money(sim, "debtor", "usd/daylight") == 0.0
 
 
 def test_an_estate_collects_what_it_hears_before_it_announces_anew() -> None:
@@ -226,60 +215,13 @@ def test_a_loss_takes_no_more_than_there_is() -> None:
     assert money(sim, "creditor") == 20.0
 
 
-SALE: dict[str, Any] = {"resolution": "write-down", "leverage_limit": 12, "leverage_target": 10}
-
-
-def seller(cash: float = 20, lost: float = 10, **facts: Any) -> nx.MultiDiGraph:
-    """Return a bank with loans of 30 and two coins of 100 and 50 that owes a depositor all but 20."""
-    nodes: dict[str, Any] = {
-        "usd": {"kind": "asset", "decimals": 6}, "loan": {"kind": "asset", "decimals": 6},
-        "depositor": {"kind": "account"}, "bank": bank(cash, **SALE | facts),
-    }  # fmt: skip
-    edges = [edge("claims", "bank", "depositor", quantity=cash + 160), edge("prices", "loan", "bank")]
-    nodes["bank"]["balances"] |= {"loan": 30, "a": 100, "b": 50}
-    for coin in "ab":
-        nodes[coin] = {"kind": "asset", "decimals": 6, "market": f"market-{coin}"}
-        nodes[f"market-{coin}"] = {"kind": "impact", "asset": coin, "numeraire": "usd", "depth": 10_000}
-        edges += [edge("prices", f"market-{coin}", "bank", "1s"), edge("trades", "bank", f"market-{coin}", "2s")]
-    return graph_of(nodes, edges, [loss("bank", lost, asset="loan")], horizon_us=600_000_000)
-
-
-def test_a_bank_above_its_limit_repays_from_money_first_and_sells_the_same_part_of_all_for_the_rest() -> None:
-    _, result = finished(seller())
-    breach = rows(result, "forced-unwind")[0]
-    assert breach["quantity"] == 190_000_000 - 10 * 10_000_000
-    assert rows(result, "repayment")[0]["quantity"] == 20_000_000
-    sold = [row["quantity"] for row in rows(result, "trade")][:2]
-    assert sold == [70_000_000 * 100 // 150, 70_000_000 * 50 // 150]
-    assert rows(result, "trade")[0]["time_us"] - breach["time_us"] == 2_000_000
-
-
-def test_a_bank_at_its_limit_sells_nothing() -> None:
-    assert not rows(finished(seller(lost=3.63))[1], "forced-unwind")
-    assert rows(finished(seller(lost=3.64))[1], "forced-unwind")
-
-
-def test_money_that_is_enough_spares_the_market() -> None:
-    _, result = finished(seller(cash=200, lost=8, leverage_limit=30, leverage_target=20))
-    assert rows(result, "repayment") and not rows(result, "trade")
-
-
-def test_a_bank_without_equity_sells_everything_or_nothing() -> None:
-    assert not rows(finished(seller(lost=25))[1], "trade")
-    sim, result = finished(seller(lost=25, insolvent_sells=True))
-    assert [row["quantity"] for row in rows(result, "trade")] == [100_000_000, 50_000_000]
-    assert not rows(result, "repayment") and money(sim, "bank") == pytest.approx(20 + 150, rel=0.01)
-
-
-def test_what_a_sale_does_to_the_price_is_booked_through_its_channel() -> None:
-    result = run(seller())
-    assert vars(result.summary.losses_by_channel)["loop unwinding"] > 0
-
-
-def refused(graph: nx.MultiDiGraph) -> str:
-    with pytest.raises(BadInput) as error:
-        build(graph)
-    return str(error.value)
+def test_who_issues_a_token_has_none_to_lose() -> None:
+    graph = pair(**CLEARS)
+    graph.add_node("note", kind="asset", issuer="debtor", path=())
+    graph.add_edge("note", "depositor", role="holds", quantity=3, path=())
+    graph.graph["shocks"] = [loss("debtor", 5, asset="note")]
+    sim, result = finished(graph)
+    assert rows(result, "shock")[0]["quantity"] == 0 and money(sim, "debtor", "note") == -3.0
 
 
 def test_a_bank_that_is_not_at_rest_is_refused() -> None:

@@ -107,12 +107,12 @@ class Bank(Deleveraging):
         """Post what the bank owes and read what its holdings are worth."""
         self.open_debts()
         self.open_marks()
+        self.open_markets()
         if self._clears and self._daylight not in self.sim.underlying:
             self.sim.claim_feed(self._daylight, self.asset, PRICE_SCALE)
 
     def processes(self) -> Iterable[Process]:
         """Return the review and, where debts fall due, the settlement; refuse a bank that is not at rest."""
-        self.open_markets()
         if self._is_short():
             equity, name = self.equity(), self.sim.network.names[self.node]
             what = f"is not at rest: its equity is {self._tokens(equity)} at the start; give it more or let it owe less"
@@ -123,14 +123,14 @@ class Bank(Deleveraging):
             yield self._settle()
 
     def fail(self, event: int) -> None:
-        """Be in default by an event from outside, which is then not a failure of its own."""
-        if self._estate < 0:
+        """Be in default by an event from outside, which is then not a failure of its own; nothing where all is held."""
+        if self._estate < 0 and self.sim.twin != "frozen":
             self._wind_up(event)
 
     def struck(self, event: int, amount: int, asset: int) -> None:
         """Hear of a shock that took `amount` of an asset away."""
-        price = 1.0 if asset == self.asset else self._marks[asset].price * self._units[asset]
-        self._other_losses.append(Loss(int(amount * price), event))
+        worth = amount if asset == self.asset else self.worth(asset, amount)
+        self._other_losses.append(Loss(worth, event))
         self._inbox.send(Message(event, None), 0)
 
     def overdraft(self) -> int:
@@ -227,12 +227,13 @@ class Bank(Deleveraging):
         else:
             kept = PPM - to_ppm(self.params.loss_given_default)
             self.announced.fire(event, {claim: Promise(kept, PPM) for claim in self.classes.values()})
+        self.deleverage(event)
 
     def _announce(self, cause: int) -> None:
         """Say what the estate expects to pay, if that has changed."""
         sim, row = self.sim, self.sim.ledger.balances[self.node]
         owed = [-row[claim] for claim in self.classes.values()]
-        external, inflow = self.cash() + self.marketable() - self.overdraft(), self.inflow()
+        external, inflow = self.cash() + self.marketable(), self.inflow()
         value = estate_value(external, inflow, *self._recovery_ppm)
         paid, self._lost = waterfall(value, owed), external + inflow - value
         promises = {c: Promise(*pair) for c, *pair in zip(self.classes.values(), paid, owed, strict=True) if pair[1]}

@@ -122,13 +122,13 @@ class BalanceSheet:
         row = self.sim.ledger.balances[self.node]
         return -sum(row[claim] for claim in self.classes.values())
 
-    def worth(self, asset: int) -> int:
-        """Return what the holding of an asset is worth at the last price heard."""
-        return int(self.sim.ledger.balances[self.node][asset] * self._marks[asset].price * self._units[asset])
+    def worth(self, asset: int, quantity: int) -> int:
+        """Return what a quantity of an asset is worth at the last price heard; nothing where the bank hears none."""
+        return int(quantity * self._marks[asset].price * self._units[asset]) if asset in self._marks else 0
 
     def marketable(self) -> int:
         """Return what all holdings beside money are worth."""
-        return sum(self.worth(asset) for asset in self._marks)
+        return sum(self.worth(asset, self.sim.ledger.balances[self.node][asset]) for asset in self._marks)
 
     def inflow(self) -> int:
         """Return what debtors will pay by what they said last, and in full where they said nothing."""

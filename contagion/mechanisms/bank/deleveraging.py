@@ -3,12 +3,13 @@
 Cifuentes, Ferrucci and Shin, "Liquidity risk and contagion" (2005); Cont and Schaanning, "Fire sales, indirect
 contagion and systemic stress testing" (2017).
 
-A bank whose assets exceed `leverage_limit` times its equity, at the prices that it has heard, must come down to
-`leverage_target`: (1) it repays debt to those who are no banks out of the money at hand; (2) it sells the same
+A bank whose assets exceed `leverage_limit` times its equity by a millionth, at the prices that it has heard, must come
+down to `leverage_target`: (1) it repays debt to those who are no banks out of the money at hand; (2) it sells the same
 fraction of every marketable asset for what is still missing, each at its market over a `trades` edge, and repays
 with what that brings. It hears what its own sale did to the price as everybody does, over a `prices` edge; banks that
 hear at once act at once, at the prices of before, which makes equal latencies the rounds of the models. A bank
-without equity sells everything and keeps the money for its creditors, or stops selling (`insolvent_sells`).
+without equity, or in default, sells everything and keeps the money for its creditors, or stops selling
+(`insolvent_sells`).
 
 A capital requirement is the same with leverage one over the ratio: repayment takes money out of the assets that it
 is measured by, as cash without a risk weight is. Orders go through the market one after the other, so that who
@@ -20,7 +21,7 @@ from contagion.finance.waterfall import pro_rata
 from contagion.ledger import Leg, Refused
 from contagion.log import Channel
 from contagion.mechanisms.bank.balance import BalanceSheet
-from contagion.ports import VENUES, Process, Venue
+from contagion.ports import VENUES, Message, Process, Venue
 from contagion.units import PPM
 
 
@@ -31,7 +32,6 @@ class Deleveraging(BalanceSheet):
     """Assets over equity above which the bank sells, in ppm; 0 where there is no limit."""
     _target: int
     _insolvent_sells: bool
-    _materiality: int
     _estate: int
     """The event by which the bank failed, else -1."""
 
@@ -55,7 +55,7 @@ class Deleveraging(BalanceSheet):
             return
         sim, insolvent = self.sim, self._is_insolvent()
         at_hand = 0 if insolvent else min(amount, self.cash())
-        worth = sum(self.worth(asset) for asset in self._routes)
+        worth = self._saleable()
         share = (worth if insolvent else min(amount - at_hand, worth)), worth
         orders = [(asset, pro_rata(*share, sim.ledger.balances[self.node][asset])) for asset in sorted(self._routes)]
         orders = [(asset, quantity) for asset, quantity in orders if quantity]
@@ -74,15 +74,16 @@ class Deleveraging(BalanceSheet):
 
     def _to_repay(self) -> int:
         """Return how much debt must go, or what is left to sell for a bank without equity; 0 within the limit."""
-        if not self._limit:
-            return 0
         if self._is_insolvent():
-            return sum(self.worth(asset) for asset in self._routes) if self._insolvent_sells else 0
+            return self._saleable() if self._insolvent_sells else 0
         equity, owed = self.equity(), self.owed()
-        if (equity + owed) * PPM <= self._limit * equity:
+        if not self._limit or (equity + owed) * PPM // equity <= self._limit:
             return 0
-        amount = min(equity + owed - equity * self._target // PPM, sum(self._outside().values()))
-        return amount if amount > self._materiality else 0
+        return min(equity + owed - equity * self._target // PPM, sum(self._outside().values()))
+
+    def _saleable(self) -> int:
+        """Return what all holdings that have a market are worth."""
+        return sum(self.worth(asset, self.sim.ledger.balances[self.node][asset]) for asset in self._routes)
 
     def _is_insolvent(self) -> bool:
         return self._estate >= 0 or self.equity() <= 0
@@ -107,6 +108,8 @@ class Deleveraging(BalanceSheet):
                 done = venue.trade(self.node, asset, left, self.asset, cause=cause, channel=Channel.LOOP_UNWINDING)
                 if repays:
                     self._repay(done.received, done.event)
+                elif self._estate >= 0:
+                    self._inbox.send(Message(done.event, None), 0)  # what it can pay may have changed
             except Refused:
                 sim.record("refused-sale", self.node, cause=cause, asset=asset, market=venue.node, quantity=left)
         self._selling = False
