@@ -20,7 +20,7 @@ from tests.classical import deleveraging_price, fictitious_default, threshold_ca
 from tests.interbank import Outcome, cascade_graph, clearing_graph, fire_sale_graph, name, outcome, outcome_of
 from tests.invariants import check_run, no_failures
 
-NETWORKS = int(os.environ.get("CONTAGION_NETWORKS", "200"))
+NETWORKS = int(os.environ.get("CONTAGION_NETWORKS", "100"))
 CLEARING = (
     *("EN-01", "EN-02", "EN-03", "EN-04", "EN-05", "EN-06", "EN-07a", "EN-07b", "EN-08"),
     *("RV-01", "RV-02", "RV-03", "RV-04"),
@@ -90,6 +90,27 @@ def test_a_threshold_cascade_has_the_waves_and_the_losses_of_the_case(case_id: s
     assert [published(case_id)["inputs"]["initial"], *result.waves] == expected["waves"]
     assert len(result.waves) == expected["depth"]
     assert result.written_down == pytest.approx(expected["loss"], abs=1e-12)
+
+
+def test_the_weighted_generation_weighs_failed_debtors_by_what_was_lost_to_each() -> None:
+    """FF-01: the third bank loses 4 to the seed, of generation 0, and 8 to the second bank, of generation 1."""
+    result = cascaded("FF-01")
+    failures, holders = result.run.tables["failures"], result.run.books.holders
+    nodes = [holders[node] for node in result.run.tables["events"]["node"][failures["event"]].tolist()]
+    weighted = dict(zip(nodes, failures["weighted"].tolist(), strict=True))
+    assert weighted[name(1)] == 1.0
+    assert weighted[name(2)] == pytest.approx(1 + 8 * 1.0 / 12)
+    assert weighted[name(3)] == pytest.approx(1 + weighted[name(2)])
+
+
+def test_names_do_not_matter() -> None:
+    inputs, order = published("RV-04")["inputs"], [5, 2, 7, 0, 3, 6, 1, 4]
+    owes = [[inputs["L"][i][j] for j in order] for i in order]
+    own, outside = ([inputs[key][i] for i in order] for key in ("e", "d"))
+    costs = {"recovery_external": inputs["alpha"], "recovery_interbank": inputs["beta"]}
+    result, plain = outcome(clearing_graph(owes, own, outside, **costs)), cleared("RV-04")
+    assert [sorted(order[bank] for bank in wave) for wave in result.waves] == plain.waves
+    assert result.paid == pytest.approx([plain.paid[i] for i in order], abs=UNIT)
 
 
 @pytest.mark.parametrize("case_id", ["EN-04", "EN-07b", "EN-08", "RV-04", "FF-01", "FF-02"])
@@ -185,7 +206,7 @@ def failed(result: Outcome) -> set[int]:
     return {bank for wave in result.waves for bank in wave}
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(20))
 def test_who_pays_what_does_not_depend_on_how_long_news_takes(seed: int) -> None:
     owes, external, outside, facts = random_clearing(seed)
     expected = fictitious_default(owes, external, outside, **facts, slack=1e-3)
@@ -197,7 +218,7 @@ def test_who_pays_what_does_not_depend_on_how_long_news_takes(seed: int) -> None
     assert failed(result) == {bank for wave in expected.waves for bank in wave}
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(20))
 def test_who_fails_in_a_threshold_cascade_does_not_depend_on_how_long_news_takes(seed: int) -> None:
     waves, losses = threshold_cascade(*random_cascade(seed))
     result = outcome(shaken(cascade_of(seed), seed, 100))
@@ -205,7 +226,7 @@ def test_who_fails_in_a_threshold_cascade_does_not_depend_on_how_long_news_takes
     assert [round(100 * loss) for loss in result.written_down] == losses
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_rounds_do_not_depend_on_the_order_of_simultaneous_events(seed: int) -> None:
     for graph in (clearing_of(seed), cascade_of(seed)):
         plain, shuffled = outcome(graph), outcome(graph, shuffle_ties=True)
@@ -213,7 +234,7 @@ def test_rounds_do_not_depend_on_the_order_of_simultaneous_events(seed: int) -> 
         assert shuffled.written_down == plain.written_down
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_networks_keep_every_invariant_and_rest_without_a_shock(seed: int) -> None:
     for graph in (clearing_of(seed), cascade_of(seed)):
         check_run(run(graph), compile_graph(graph))

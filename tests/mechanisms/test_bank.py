@@ -238,6 +238,14 @@ def test_a_claim_in_another_asset_than_the_debtors_is_refused() -> None:
     assert "owes 'usd' and nothing else" in refused(graph)
 
 
+@pytest.mark.parametrize("facts", [{"resolution": "write-down"}, {"asset": "eur"}])
+def test_banks_that_owe_each_other_have_one_money_and_one_resolution(facts: dict[str, Any]) -> None:
+    graph = pair(**CLEARS)
+    graph.add_node("eur", kind="asset", path=())
+    graph.nodes["creditor"].update(facts)
+    assert "debtor:claims:creditor" in (what := refused(graph)) and "one 'asset' and one 'resolution'" in what
+
+
 def test_a_holding_without_one_price_is_refused() -> None:
     graph = seller()
     graph.remove_edge("loan", "bank", next(key for key, d in graph["loan"]["bank"].items() if d["role"] == "prices"))

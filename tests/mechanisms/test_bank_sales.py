@@ -44,7 +44,7 @@ def test_what_is_on_its_way_to_the_market_is_not_sold_twice() -> None:
 
 def test_debt_to_other_banks_is_not_repaid_early() -> None:
     graph = seller()
-    graph.add_node("lender", kind="bank", asset="usd", path=())
+    graph.add_node("lender", kind="bank", asset="usd", resolution="write-down", path=())
     graph.edges["bank", "depositor", 0]["quantity"] = 170
     graph.add_edge("bank", "lender", role="claims", quantity=10, path=())
     sim, result = finished(graph)

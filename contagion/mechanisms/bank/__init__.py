@@ -91,8 +91,8 @@ class Bank(Deleveraging):
     def __init__(self, sim: Simulation, node: int, params: "Bank.Params") -> None:
         self.params = params
         self.set_up(sim, node, params.asset)
-        self._clears = params.resolution == "clearing"
-        self._daylight = self._open_overdraft() if self._clears else -1
+        self.clears = params.resolution == "clearing"
+        self._daylight = self._open_overdraft() if self.clears else -1
         self._recovery_ppm = to_ppm(params.recovery_external), to_ppm(params.recovery_interbank)
         self._limit = to_ppm(params.leverage_limit or Decimal(0))
         self._target = to_ppm(params.leverage_target or params.leverage_limit or Decimal(0))
@@ -108,7 +108,7 @@ class Bank(Deleveraging):
         self.open_debts()
         self.open_marks()
         self.open_markets()
-        if self._clears and self._daylight not in self.sim.underlying:
+        if self.clears and self._daylight not in self.sim.underlying:
             self.sim.claim_feed(self._daylight, self.asset, PRICE_SCALE)
 
     def processes(self) -> Iterable[Process]:
@@ -119,7 +119,7 @@ class Bank(Deleveraging):
             raise Misfit(("nodes", name), what)
         self.check_leverage()
         yield self._watch()
-        if self._clears and self.classes:
+        if self.clears and self.classes:
             yield self._settle()
 
     def fail(self, event: int) -> None:
@@ -135,7 +135,7 @@ class Bank(Deleveraging):
 
     def overdraft(self) -> int:
         """Return what the bank owes for payments that were made for it."""
-        return -self.sim.ledger.balances[self.node][self._daylight] if self._clears else 0
+        return -self.sim.ledger.balances[self.node][self._daylight] if self.clears else 0
 
     def owed(self) -> int:
         """Return what the bank owes in all, an overdraft included."""
@@ -159,7 +159,7 @@ class Bank(Deleveraging):
         """Hear, and act on what was heard."""
         while True:
             yield self._inbox.wait()
-            if self._estate >= 0 and self._clears:
+            if self._estate >= 0 and self.clears:
                 yield self.sim.pause(self.params.revision)
             for cause, content in self._inbox.take():
                 if isinstance(content, Tick):
@@ -169,7 +169,7 @@ class Bank(Deleveraging):
                 if self._estate < 0:
                     self._review(cause)
                 last = cause
-            if self._estate >= 0 and self._clears:
+            if self._estate >= 0 and self.clears:
                 self._announce(last)
             self.deleverage(last)
 
@@ -177,7 +177,7 @@ class Bank(Deleveraging):
         """Take in what a debtor expects to pay: as an estimate, or for good by a write-down."""
         for claim, promise in promises.items():
             held = self.sim.ledger.balances[self.node][claim]
-            if held and self._clears:
+            if held and self.clears:
                 self._mark_down(claim, promise, cause)
             elif held and claim not in self._credit_losses:
                 self._write_down(claim, held - pro_rata(promise.paid, promise.owed, held), cause)
@@ -194,7 +194,7 @@ class Bank(Deleveraging):
         """Look whether the bank is short; if so since when, and what made it so."""
         if not self._is_short():
             self._short = None
-        elif not self._clears:
+        elif not self.clears:
             self._default(cause)
         elif self._short is None:
             self._short = cause
@@ -222,7 +222,7 @@ class Bank(Deleveraging):
     def _wind_up(self, event: int) -> None:
         """Begin the estate: creditors are told what there will be."""
         self._estate = self._last = event
-        if self._clears:
+        if self.clears:
             self._announce(event)
         else:
             kept = PPM - to_ppm(self.params.loss_given_default)

@@ -30,7 +30,8 @@ class Promise(NamedTuple):
 class Debtor(Protocol):
     """A bank as its creditors see it: `announced` carries a `Promise` for each of its claims."""
 
-    node: int
+    asset: int
+    clears: bool
     classes: Mapping[int, int]
     announced: Signal
 
@@ -51,6 +52,8 @@ class BalanceSheet:
     sim: Simulation
     node: int
     announced: Signal
+    clears: bool
+    """Whether debts are paid on a day, and not written down."""
 
     def set_up(self, sim: Simulation, node: int, asset: str) -> None:
         """Create the claims on this bank, one for each seniority on its `claims` edges."""
@@ -93,9 +96,12 @@ class BalanceSheet:
             if creditor not in self.creditors[claim]:
                 self.creditors[claim].append(creditor)
         for debtor in sim.links(self.node, BANKS):
-            if isinstance(getattr(debtor.peer, "announced", None), Signal):
-                debtor.peer.announced.reach(self._inbox, debtor.latency_us)
-                self._claims.add(debtor.peer.classes[debtor.attributes["seniority"]])
+            if not isinstance(getattr(debtor.peer, "announced", None), Signal):
+                continue
+            if (debtor.peer.asset, debtor.peer.clears) != (self.asset, self.clears):
+                raise Misfit(("edges", debtor.edge), "banks that owe each other have one 'asset' and one 'resolution'")
+            debtor.peer.announced.reach(self._inbox, debtor.latency_us)
+            self._claims.add(debtor.peer.classes[debtor.attributes["seniority"]])
 
     def open_marks(self) -> None:
         """Read the prices of what the bank holds beside money; Misfit where one has no price, or two."""
