@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import networkx as nx
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from contagion.errors import closest, missing
 from contagion.network import Edge, Network, Node
@@ -104,10 +104,11 @@ class Margin(EdgeParams):
 
 
 class Claims(EdgeParams):
-    """What the debtor owes the creditor at the start, in tokens of an asset."""
+    """What the debtor owes the creditor at the start, in tokens of an asset; a higher `seniority` is paid first."""
 
     asset: AssetName | None = None
     quantity: Amount = Decimal(0)
+    seniority: int = Field(default=0, ge=0, le=9)
 
 
 class Role(NamedTuple):

@@ -5,11 +5,12 @@ one that would move the opening price by `size` (fixed when the first quotes are
 so that a crash on the way changes nothing about it). `reprice` scales an asset's reference price along a straight
 path. `withdrawal` asks a lender for a deposit back, waits where the reserve is lent out, and takes what comes.
 `redemption` and `mint` bring tokens to their issuer, or money. `stall` holds back what a node says of its prices.
+`loss` takes a holding away, and `default` makes a bank fail.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -278,16 +279,74 @@ class Stall(_Shock):
             feed.changed.hold(sim.env.now + self.over)
 
 
+class Loss(_Shock):
+    """Take `quantity` tokens of what a node holds, at most all of it: written off by somebody outside, or stolen."""
+
+    kind: Literal["loss"]
+    node: NodeName
+    asset: AssetName
+    quantity: Amount
+    over: Literal[0] = 0
+    steps: Literal[1] = 1
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse who keeps what belongs to others, and more than can be counted."""
+        if (kind := sim.network.nodes[sim.network.ids[self.node]].kind) in MARKETS | {"population", "exchange"}:
+            raise Misfit(
+                ("node",), f"{self.node!r} is a {kind}: what it has belongs to others, and it is theirs to lose"
+            )
+        _check_size(sim, self.asset, self.quantity)
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process that takes it."""
+        node, asset = sim.network.ids[self.node], sim.assets[self.asset]
+        yield sim.env.timeout(self.at)
+        lost = min(sim.units(asset, self.quantity), max(sim.ledger.balances[node][asset], 0))
+        event = sim.shock(node, (node, asset, -lost), (sim.world, asset, lost), asset=asset, quantity=lost)
+        struck = getattr(sim.mechanisms[node], "struck", None)
+        if struck is not None:
+            struck(event, lost, asset)
+
+
+class _CanFail(Protocol):
+    """Who can be told from outside that it has failed."""
+
+    def fail(self, event: int) -> None:
+        """Be in default by an event that is a shock, and so no failure of its own."""
+
+
+class Default(_Shock):
+    """Let a bank fail: this is then the event of generation 0, and no failure of its own is logged."""
+
+    kind: Literal["default"]
+    node: NodeName
+    over: Literal[0] = 0
+    steps: Literal[1] = 1
+
+    def check(self, sim: Simulation) -> None:
+        """Refuse who cannot fail by a word from outside."""
+        if not hasattr(sim.mechanisms[sim.network.ids[self.node]], "fail"):
+            raise Misfit(("node",), f"{self.node!r} is no bank")
+
+    def process(self, sim: Simulation) -> Process:
+        """Return the process by which it fails."""
+        node = sim.network.ids[self.node]
+        yield sim.env.timeout(self.at)
+        cast(_CanFail, sim.mechanisms[node]).fail(sim.shock(node))
+
+
 def _check_size(sim: Simulation, asset: str, quantity: Decimal | None) -> None:
     if quantity is not None and sim.units(sim.assets[asset], quantity) >= SUPPLY_LIMIT:
         raise Misfit(("quantity",), f"{quantity} {asset} are more base units than can be counted")
 
 
-SHOCKS: Mapping[str, type[Sale | Reprice | Withdrawal | Redemption | Mint | Stall]] = {
+SHOCKS: Mapping[str, type[Sale | Reprice | Withdrawal | Redemption | Mint | Stall | Loss | Default]] = {
     "sale": Sale,
     "reprice": Reprice,
     "withdrawal": Withdrawal,
     "redemption": Redemption,
     "mint": Mint,
     "stall": Stall,
+    "loss": Loss,
+    "default": Default,
 }

@@ -19,7 +19,7 @@ from contagion.simulation import Simulation
 from tests.venue_invariants import VenueWatch
 
 TOLERANCE = 1e-9
-CLOCKWORK = frozenset({"shock", "interest", "yield", "reward", "funding"})
+CLOCKWORK = frozenset({"shock", "interest", "yield", "reward", "funding", "clearing"})
 """What may happen after the opening by the clock alone; all else must say what set it off."""
 
 

@@ -196,6 +196,33 @@ def issuer_world() -> nx.MultiDiGraph:
     )  # fmt: skip
 
 
+def bank_world() -> nx.MultiDiGraph:
+    """Return banks of both resolutions: some clear, one writes down, one must sell when the price falls."""
+    nodes, edges = market()
+    nodes["desk"] = {"kind": "impact", "asset": "eth", "numeraire": "usd", "depth": 5_000}
+    nodes["depositors"] = {"kind": "account"}
+    due = {"clearing": "10min", "declaration": "1min", "revision": "5s", "settlement": "10min"}
+    for number, cash in enumerate([60, 20, 40]):
+        name = f"clears{number}"
+        nodes[name] = {"kind": "bank", "asset": "usd", "balances": {"usd": cash}, "recovery_external": 0.9} | due
+        edges.append(edge("claims", name, f"clears{(number + 1) % 3}", "1s", quantity=100))
+        edges.append(edge("claims", name, "depositors", quantity=10, seniority=1))
+    for number, balances in enumerate([{"usd": 1_000}, {"usd": 100, "eth": 1}]):
+        name = f"writes{number}"
+        nodes[name] = {"kind": "bank", "asset": "usd", "resolution": "write-down", "balances": balances}
+        nodes[name]["loss_given_default"] = 0.4
+        edges += [edge("prices", "desk", name, "1s"), edge("trades", name, "desk")]
+        edges.append(edge("claims", name, "depositors", quantity=[890, 2_020][number]))
+    nodes["writes1"] |= {"leverage_limit": 16, "leverage_target": 14}
+    edges += [edge("prices", "eth", "desk"), edge("claims", "writes0", "writes1", "2s", quantity=60)]
+    shocks = [
+        {"kind": "reprice", "asset": "eth", "size": "-2%", "at": "1min"},
+        {"kind": "loss", "node": "clears0", "asset": "usd", "quantity": 58, "at": "2min"},
+        {"kind": "loss", "node": "writes0", "asset": "usd", "quantity": 60, "at": "3min"},
+    ]
+    return graph_of(nodes, edges, shocks)
+
+
 def market_world() -> nx.MultiDiGraph:
     """Return a pool that the outside and a holder sell to."""
     nodes, edges = market()
@@ -212,6 +239,7 @@ WORLDS: dict[str, Callable[[], nx.MultiDiGraph]] = {
     "amm": amm_world,
     "arbitrageur": _venue("arbitrage_world"),
     "asset": asset_world,
+    "bank": bank_world,
     "dip_buyer": _venue("dip_world"),
     "exchange": _venue("exchange_world"),
     "impact": impact_world,

@@ -14,6 +14,8 @@ KINDS = frozenset(
         "supply", "borrow", "repayment", "withdrawal", "call", "bad-debt", "interest", "gas", "carry", "flash-loan",
         # transfers, and what issuers do
         "deposit", "payout", "transfer", "mint", "delivery", "redemption", "settlement", "reward", "yield", "hedge-gap",
+        # banks
+        "write-down", "revaluation", "clearing", "default-cost",
         # refusals
         "refused-fee", "refused-mint", "refused-redemption", "refused-sale", "refused-trade", "refused-transfer",
         "refused-withdrawal", "unprofitable", "unwind-refused",

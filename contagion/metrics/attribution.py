@@ -24,6 +24,7 @@ TRANSFERS = {
     "trade": Channel.SLIPPAGE,
     "fill": Channel.SLIPPAGE,
     "cross": Channel.SLIPPAGE,
+    "shock": Channel.EXOGENOUS,
     "bad-debt": Channel.CREDIT,
     "uncovered-deficit": Channel.CREDIT,
     "gas": Channel.FEE,
@@ -37,7 +38,10 @@ TRANSFERS = {
     "insurance": Channel.INSURANCE,
     "auto-deleveraging": Channel.ADL_HAIRCUT,
     "deleveraging": Channel.ADL_HAIRCUT,
+    "write-down": Channel.CREDIT,
+    "clearing": Channel.CREDIT,
     "default": Channel.DEFAULT_COST,
+    "default-cost": Channel.DEFAULT_COST,
 }
 """The channel of what a transaction itself moved, by the kind of its event; others are worth nothing net."""
 

@@ -163,7 +163,7 @@ def _totals(lost: Losses, events: Any, books: Any) -> dict[str, Any]:
         "endogenous": None,
         "amplification": None,
         "unfunded": None,
-        "deadweight": venues.value_of(events, books, "gas"),
+        "deadweight": sum(venues.value_of(events, books, kind) for kind in ("gas", "default-cost")),
         "terms": lost.terms,
         "identity_error": lost.error(),
     }

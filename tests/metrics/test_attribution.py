@@ -22,13 +22,14 @@ LOG = events(
     {"kind": "trade", "cause": 2},  # 3
     {"kind": "liquidation", "cause": 3},  # 4
     {"kind": "default", "cause": 4},  # 5
+    {"kind": "payment", "cause": 5},  # 6
 )
 
 
 def channels(journal: Columns, marks: Columns, names: Books = PAIR) -> dict[str, dict[str, float]]:
     """Return the change of equity by holder and channel, after checking that it sums to the change of equity."""
     holders, members, table = attribution(journal, marks, LOG["kind"], names)
-    lost = losses(journal, marks, closing(journal), names, 6)
+    lost = losses(journal, marks, closing(journal), names, 7)
     assert np.allclose(table.sum(axis=1), (lost.end - lost.start)[holders], rtol=0, atol=1e-9)
     assert np.all(members == -1)
     return {names.holders[holder]: _row(row) for holder, row in zip(holders, table, strict=True)}
@@ -65,7 +66,7 @@ def test_what_is_bought_in_the_event_that_moves_the_mark_is_not_revalued_by_it()
     assert "bob" not in {name for name, row in table.items() if row}
 
 
-@pytest.mark.parametrize(("event", "channel"), [(4, "penalty"), (5, "default cost"), (2, "none")])
+@pytest.mark.parametrize(("event", "channel"), [(4, "penalty"), (5, "default cost"), (2, "exogenous"), (6, "none")])
 def test_a_transfer_goes_through_the_channel_of_its_event(event: int, channel: str) -> None:
     table = channels(postings(*OPENING, (event, BOB, USD, -30), (event, ANN, USD, 30)), prices([1, 100]))
     assert table["ann"] == {channel: 30}
