@@ -10,7 +10,7 @@ import sys
 import click
 
 import contagion
-from contagion.cli import reading, running, scenarios, studies
+from contagion.cli import clearing, reading, running, scenarios, studies
 from contagion.cli.shell import Commands
 
 __all__ = ["main"]
@@ -28,6 +28,6 @@ def main(debug: bool) -> None:
 
 for _command in (
     running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, reading.links,
-    reading.diff, reading.bilateral, reading.targets, studies.attribute, running.verify, scenarios.graph,
+    reading.diff, reading.bilateral, reading.targets, studies.attribute, running.verify, scenarios.graph, clearing.clear,
 ):  # fmt: skip
     main.add_command(_command)

@@ -12,6 +12,7 @@ from contagion.errors import BadInput, Problem
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 32
+_OWN = ("id", "source", "target")
 _VALUES = {"data": "key", "attvalue": "for"}
 
 
@@ -104,7 +105,7 @@ class _Walk:
         elif tag in _VALUES and self.open is not None:
             self.key, self.text = self._title(attributes.get(_VALUES[tag], "")), ""
             if tag == "attvalue":
-                self.open.facts[self.key] = attributes.get("value", "")
+                self._state(self.open, attributes.get("value", ""))
         elif tag in ("hyperedge", "port"):
             raise _Refused(f"has a <{tag}>; expected nodes and edges only")
 
@@ -137,9 +138,13 @@ class _Walk:
     def _end(self, tag: str) -> None:
         tag = self.path.pop()
         if tag == "data" and self.open is not None:
-            self.open.facts[self.key] = self.text.strip()
+            self._state(self.open, self.text.strip())
         elif tag in ("node", "edge"):
             self.open = None
+
+    def _state(self, element: Element, value: str) -> None:
+        if self.key not in _OWN:  # else a value could pretend to be an end of the edge
+            element.facts[self.key] = value
 
     def _bad(self, line: int, what: str) -> BadInput:
         return BadInput([Problem(self.file, line, 0, "", what)])
