@@ -28,6 +28,7 @@ def main(debug: bool) -> None:
 
 for _command in (
     running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, reading.links,
-    reading.diff, reading.bilateral, reading.targets, studies.attribute, running.verify, scenarios.graph, clearing.clear,
+    reading.diff, reading.bilateral, reading.targets, studies.attribute, clearing.clear, running.verify,
+    scenarios.graph,
 ):  # fmt: skip
     main.add_command(_command)

@@ -9,23 +9,36 @@ import click
 
 import contagion.cli.shell as shell
 from contagion.cli.models import MODELS
-from contagion.errors import BadInput, Problem
+from contagion.errors import BadInput, Problem, closest
 
 if TYPE_CHECKING:
     from contagion.cli.models import Outcome
-    from contagion.readers import Exposures
+    from contagion.readers.exposures import Exposures
 
 DEFAULTS: dict[str, Any] = {"senior": False, "solution": "greatest", "seed_bank": ()}
 """What options are where they are not given and a model can do without."""
 
 
-def _columns(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    """Return our names of columns -> titles in the file, of ``debtor=Borrower,amount=Value``."""
-    pairs = [part.partition("=") for text in texts for part in text.split(",")]
-    for key, sign, title in pairs:
-        if not (sign and key.strip() and title.strip()):
-            raise click.BadParameter(f"{key + sign + title!r} is not OURS=TITLE, such as debtor=Borrower")
-    return {key.strip(): title.strip() for key, _, title in pairs}
+def _pairs(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``debtor=Borrower,amount=Value`` as it was typed."""
+    if texts:
+        _titles(texts)
+    return texts
+
+
+def _titles(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return our names of columns -> titles in the file."""
+    from contagion.readers.files import COLUMNS
+
+    titles: dict[str, str] = {}
+    for part in (part for text in texts for part in text.split(",")):
+        key, sign, title = (word.strip() for word in part.partition("="))
+        if not (sign and key and title):
+            raise click.BadParameter(f"{part!r} is not OURS=TITLE, such as debtor=Borrower")
+        if key not in COLUMNS:
+            raise click.BadParameter(f"no column {key!r}{closest(key, COLUMNS)}; ours are {', '.join(COLUMNS)}")
+        titles[key] = title
+    return titles
 
 
 _SHARE = click.FloatRange(0, 1)
@@ -40,7 +53,7 @@ _SHARE = click.FloatRange(0, 1)
 )  # fmt: skip
 @click.option("--nodes", type=click.Path(path_type=Path), metavar="CSV", help="Cash, equity, ... of each bank.")
 @click.option(
-    "--columns", multiple=True, callback=_columns, metavar="OURS=TITLE,...", help="What the file calls a column."
+    "--columns", multiple=True, callback=_pairs, metavar="OURS=TITLE,...", help="What the file calls a column."
 )
 @click.option("--unit", default="", metavar="TEXT", help="Of the amounts, such as 'EUR m'; printed as it is.")
 @click.option(
@@ -51,11 +64,17 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--alpha", type=_SHARE, help="Share of its cash that a bank in default pays on.")
 @click.option("--beta", type=_SHARE, help="Share of its receipts that a bank in default pays on.")
 @click.option("--lgd", type=_SHARE, help="Loss given default.")
-@click.option("--seed-bank", multiple=True, metavar="NAME", help="Who fails, or is shocked, first; default of a shock: all.")
+@click.option(
+    "--seed-bank", multiple=True, metavar="NAME", help="Who fails, or is shocked, first; default of a shock: all."
+)
 @click.option("--shock", type=_SHARE, help="Share of its equity that a shocked bank loses.")
 @click.option("--senior", is_flag=True, default=None, help="External creditors are paid before banks.")
-@click.option("--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write banks.csv and clearing.json.")
+@click.option(
+    "--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write banks.csv and clearing.json."
+)
 @shell.as_json
 @click.pass_context
 def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None:
@@ -64,11 +83,11 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     FILE is a CSV file with the columns debtor, creditor and amount; a square matrix or a graph (GraphML, GEXF,
     node-link JSON), both with --orientation; or totals by bank with --reconstruct.
     """
-    from contagion.readers import read_exposures
+    from contagion.readers.files import read_exposures
 
     chosen = _options(model, options)
     exposures = read_exposures(
-        file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=options["columns"],
+        file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=_titles(options["columns"]),
         reconstruct=options["reconstruct"] or "", seed=options["seed"], unit=options["unit"],
     )  # fmt: skip
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from contagion.errors import BadInput, Problem, closest
 
 if TYPE_CHECKING:
-    from contagion.readers import Exposures
+    from contagion.readers.exposures import Exposures
 
 MAX_NAMED = 5
 
@@ -70,11 +70,9 @@ def seeds_of(exposures: "Exposures", names: Sequence[str]) -> list[int]:
     """Return the places of the banks that the shock fails."""
     place = {name: number for number, name in enumerate(exposures.names)}
     if strange := [name for name in names if name not in place]:
-        raise BadInput(
-            Problem(exposures.provenance[-1].path, 0, 0, "", f"there is no node {name!r}{closest(name, place)}; expected "
-                    "a name of the file in --seed-bank")
-            for name in strange
-        )  # fmt: skip
+        what = [f"there is no node {name!r}{closest(name, place)}; expected a name of the file" for name in strange]
+        file = exposures.provenance[-1].path
+        raise BadInput(Problem(file, 0, 0, "--seed-bank", text) for text in what)
     return [place[name] for name in names]
 
 
@@ -163,7 +161,9 @@ def _distress(exposures: "Exposures", options: Mapping[str, Any], single: bool) 
         origin,
         f"{int(found.rounds)} rounds; wave 0 is whom the shock fails, wave 1 whom the network fails in whatever round",
     )
-    return Outcome(waves, 0, found.distress * equity, {"distress": found.distress, "equity before": equity}, totals, notes)
+    return Outcome(
+        waves, 0, found.distress * equity, {"distress": found.distress, "equity before": equity}, totals, notes
+    )
 
 
 def _debtrank(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
@@ -178,7 +178,7 @@ _CLEARING = ("senior", "solution")
 MODELS: Mapping[str, Model] = {
     "eisenberg-noe": Model("clearing payments; a default costs nothing by itself", _CLEARING, (), _eisenberg_noe),
     "rogers-veraart": Model(
-        "clearing payments; a default costs 1 - alpha of cash and 1 - beta of receipts",
+        "clearing payments; a default costs a share of what there is",
         (*_CLEARING, "alpha", "beta"), ("alpha", "beta"), _rogers_veraart,
     ),
     "furfine": Model(
@@ -186,11 +186,11 @@ MODELS: Mapping[str, Model] = {
         ("seed_bank", "lgd"), ("seed_bank", "lgd"), _furfine,
     ),
     "debtrank": Model(
-        "distress before default, passed on again and again (Bardoscia et al. 2015)",
+        "distress before default, passed on again and again (2015)",
         ("seed_bank", "shock"), ("shock",), _debtrank,
     ),
     "debtrank-2012": Model(
-        "distress before default, passed on once (Battiston et al. 2012)",
+        "distress before default, passed on once (2012)",
         ("seed_bank", "shock"), ("shock",), _debtrank_2012,
     ),
 }  # fmt: skip

@@ -133,7 +133,8 @@ def _checked(liabilities: ArrayLike, assets: ArrayLike) -> tuple[Floats, Floats]
 def _factor(sums: Floats, others: Floats) -> Floats:
     """Return the factors that bring each sum to its total, given the factors at the other end."""
     rest = others.sum() - others
-    return np.divide(sums, rest, out=np.zeros_like(sums), where=(sums > 0) & (rest > 0))
+    factor: Floats = np.divide(sums, rest, out=np.zeros_like(sums), where=(sums > 0) & (rest > 0))
+    return factor
 
 
 def _hub(owed: Floats, lent: Floats) -> int | None:

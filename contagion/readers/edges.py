@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from contagion.errors import closest
-from contagion.readers.exposures import Exposures, NodeTable, Provenance, matrix, positions_of, self_claims
+from contagion.readers.exposures import Exposures, NodeTable, matrix
 from contagion.readers.sheet import MAX_PROBLEMS, Ints, Names, Sheet, duplicates
 
 
@@ -29,7 +29,7 @@ def read_edges(
     names = nodes.names if nodes else tuple(sorted(set(debtors.texts) | set(creditors.texts)))
     owing, owed = (_placed(sheet, key, ends, names) for key, ends in (("debtor", debtors), ("creditor", creditors)))
     sheet.complain_all(
-        self_claims(owing, owed) & (owing >= 0),
+        (owing == owed) & (owing >= 0),
         "creditor",
         lambda row: f"{names[owed[row]]!r} owes itself; expected two different names; remove the row",
     )
@@ -37,19 +37,19 @@ def read_edges(
     sheet.finish()
     empty = amounts == 0
     dropped = {"the amount is 0": int(empty.sum())} if empty.any() else {}
-    own = Provenance(sheet.file, sheet.sha256, "edge list", sheet.rows, dropped, sheet.unread)
+    own = sheet.provenance("edge list", dropped)
     owes = matrix(len(names), owing[~empty], owed[~empty], amounts[~empty])
     return Exposures(names, owes, nodes.columns if nodes else {}, unit, (own, nodes.provenance) if nodes else (own,))
 
 
 def _placed(sheet: Sheet, key: str, ends: Names, names: tuple[str, ...]) -> Ints:
     """Return the place of each row's name; unknown ones are noted."""
-    place = positions_of(ends.texts, names)[ends.codes]
+    place = ends.among(names)
     if (place < 0).any():
         near = {text: closest(text, names) for text in ends.texts[:1000]} if len(names) < 10_000 else {}
 
         def unknown(row: int) -> str:
-            text = ends.texts[ends.codes[row]]
+            text = ends.of(row)
             return f"there is no node {text[:60]!r}; expected a name of the node file{near.get(text, '')}"
 
         sheet.complain_all(place < 0, key, unknown)

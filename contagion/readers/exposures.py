@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from contagion.errors import closest
-from contagion.readers.sheet import Floats, Ints, Sheet, duplicates
+from contagion.readers.sheet import Floats, Ints, Provenance, Sheet, unique_names
 
 ORIENTATIONS = ("asset", "liability")
 """What a row's entry, or an edge from a node, is to that node: a claim on the other, or a debt to it."""
@@ -23,23 +22,6 @@ NODE_COLUMNS: Mapping[str, float] = {
     "interbank_assets": 0, "interbank_liabilities": 0,
 }  # fmt: skip
 """What a node may state, with the least that it may be."""
-
-
-class Provenance(NamedTuple):
-    """Where exposures come from.
-
-    form : what the file is, such as ``'edge list'``; rows : read below the header; dropped : rows that say nothing,
-    by the reason; unread : titles of columns that were passed over; reconstructed : how the matrix was made from its
-    totals, empty where every exposure was observed.
-    """
-
-    path: str
-    sha256: str
-    form: str
-    rows: int
-    dropped: Mapping[str, int] = {}
-    unread: tuple[str, ...] = ()
-    reconstructed: str = ""
 
 
 class Exposures(NamedTuple):
@@ -82,18 +64,6 @@ def matrix(size: int, debtors: Ints, creditors: Ints, amounts: Floats) -> sparse
     return owes
 
 
-def unique_names(sheet: Sheet, key: str = "name") -> list[str]:
-    """Return a column of names that must differ, noting those that have been there before."""
-    names = sheet.names(key)
-    again, first = duplicates(names.codes)
-    where = dict(zip(again.tolist(), first.tolist(), strict=True))
-    lines = sheet.lines(where.values()) if where else {}
-    for row in list(where)[:20]:
-        what = f"a second row for {names.texts[names.codes[row]]!r}, after line {lines[where[row]]}"
-        sheet.complain(row, key, f"{what}; expected one row a name; rename or remove one")
-    return [names.texts[code] for code in names.codes.tolist()]
-
-
 def read_nodes(path: str, columns: Mapping[str, str] | None = None, needs: Sequence[str] = ()) -> NodeTable:
     """Return the nodes of a CSV file: a column ``name`` and any of `NODE_COLUMNS`, of which those in `needs` must be.
 
@@ -110,16 +80,4 @@ def read_nodes(path: str, columns: Mapping[str, str] | None = None, needs: Seque
             what = f"unknown column {title!r}{near}; expected {', '.join(NODE_COLUMNS)}"
             sheet.complain(-1, "", f"{what}; rename it, or map it with its own name")
     sheet.finish()
-    return NodeTable(tuple(names), known, Provenance(sheet.file, sheet.sha256, "nodes", sheet.rows, {}, sheet.unread))
-
-
-def positions_of(texts: Sequence[str], names: Sequence[str]) -> Ints:
-    """Return where each text stands in a list of names, -1 where it does not."""
-    place = {name: number for number, name in enumerate(names)}
-    return np.array([place.get(text, -1) for text in texts], dtype=np.int64)
-
-
-def self_claims(debtors: Ints, creditors: Ints) -> NDArray[np.bool_]:
-    """Return which rows have somebody owe themselves."""
-    same: NDArray[np.bool_] = debtors == creditors
-    return same
+    return NodeTable(tuple(names), known, sheet.provenance("nodes"))

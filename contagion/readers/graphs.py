@@ -1,7 +1,7 @@
 """A graph from another program: GraphML, GEXF or node-link JSON, with a number on each edge.
 
 A node's name is its ``id``, an edge's amount its attribute ``amount``, unless the caller names other attributes. What
-an edge means is the caller's to say. Attributes of nodes that are among `NODE_COLUMNS` are read, as from a file of nodes.
+an edge means is the caller's to say. Attributes of nodes that are among `NODE_COLUMNS` are read as from a CSV file.
 """
 
 import hashlib
@@ -13,8 +13,18 @@ from typing import Any, NoReturn
 import numpy as np
 
 from contagion.errors import BadInput, Problem, closest
-from contagion.readers.exposures import NODE_COLUMNS, Exposures, NodeTable, Provenance, matrix, oriented
-from contagion.readers.sheet import MAX_AMOUNT, NUMBER, Complaints, Floats, below, not_a_name, not_a_number, too_large
+from contagion.readers.exposures import NODE_COLUMNS, Exposures, NodeTable, matrix, oriented
+from contagion.readers.sheet import (
+    MAX_AMOUNT,
+    NUMBER,
+    Complaints,
+    Floats,
+    Provenance,
+    below,
+    not_a_name,
+    not_a_number,
+    too_large,
+)
 from contagion.readers.xml import MAX_BYTES, Element, RawGraph, parse_xml
 from contagion.source import decoded, read_bytes
 

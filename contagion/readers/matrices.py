@@ -4,8 +4,8 @@ import numpy as np
 from scipy import sparse
 
 from contagion.errors import closest
-from contagion.readers.exposures import Exposures, NodeTable, Provenance, oriented, unique_names
-from contagion.readers.sheet import MAX_PROBLEMS, Floats, Sheet, not_a_name
+from contagion.readers.exposures import Exposures, NodeTable, oriented
+from contagion.readers.sheet import MAX_PROBLEMS, Floats, Sheet, not_a_name, unique_names
 
 MAX_BANKS = 5_000
 """Rows of a matrix; an edge list holds more."""
@@ -39,7 +39,7 @@ def read_matrix(path: str, orientation: str, *, nodes: NodeTable | None = None, 
     sheet.finish()
     names = nodes.names if nodes else tuple(across)
     owes = _placed(cells, [names.index(name) for name in down], [names.index(name) for name in across], len(names))
-    own = Provenance(sheet.file, sheet.sha256, f"{orientation} matrix", sheet.rows)
+    own = sheet.provenance(f"{orientation} matrix")
     provenance = (own, nodes.provenance) if nodes else (own,)
     owes = owes if by_debtor else sparse.csr_array(owes.T)
     return Exposures(names, owes, nodes.columns if nodes else {}, unit, provenance)

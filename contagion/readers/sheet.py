@@ -51,6 +51,37 @@ class Names(NamedTuple):
     codes: Ints
     texts: list[str]
 
+    @property
+    def blank(self) -> NDArray[np.bool_]:
+        """Return in which rows there is no name."""
+        return np.array([not text for text in self.texts], dtype=bool)[self.codes]
+
+    def of(self, row: int) -> str:
+        """Return the name in a row."""
+        return self.texts[int(self.codes[row])]
+
+    def among(self, names: Sequence[str]) -> Ints:
+        """Return, row by row, where the name stands in a list, -1 where it does not."""
+        place = {name: number for number, name in enumerate(names)}
+        return np.array([place.get(text, -1) for text in self.texts], dtype=np.int64)[self.codes]
+
+
+class Provenance(NamedTuple):
+    """Where exposures come from.
+
+    form : what the file is, such as ``'edge list'``; rows : read below the header; dropped : rows that say nothing,
+    by the reason; unread : titles of columns that were passed over; reconstructed : how the matrix was made from its
+    totals, empty where every exposure was observed.
+    """
+
+    path: str
+    sha256: str
+    form: str
+    rows: int
+    dropped: Mapping[str, int] = {}
+    unread: tuple[str, ...] = ()
+    reconstructed: str = ""
+
 
 class Complaints:
     """What is wrong with a file, in rows (from 0) until their lines are asked for."""
@@ -99,7 +130,7 @@ class Sheet:
         self.titles = dict(columns or {})
         self.asked: set[str] = set()
         self.header, self._skip, self._start = self._read_header()
-        self._raw = raw
+        self.content = raw
         self._ragged = False
         self._table: pa.Table | None = None
 
@@ -174,6 +205,16 @@ class Sheet:
         if any(faults):
             self._note(np.array([bool(fault) for fault in faults])[codes], column, lambda row: faults[codes[row]])
         return Names(codes, distinct)
+
+    def cells(self, key: str) -> list[str]:
+        """Return a column as it is written, blanks around each cell removed."""
+        column = self.title(key)
+        self.asked.add(column)
+        return [str(cell) for cell in pc.utf8_trim_whitespace(self._strings()[column]).to_pylist()]
+
+    def provenance(self, form: str, dropped: Mapping[str, int] | None = None) -> Provenance:
+        """Return where what was read is from; `form` says what the file is."""
+        return Provenance(self.file, self.sha256, form, self.rows, dropped or {}, self.unread)
 
     def complain(self, row: int, key: str, what: str) -> None:
         """Note what is wrong with a row in one of our columns."""
@@ -255,7 +296,7 @@ class Sheet:
         quoted = '"' in self.text
         try:
             table = pyarrow.csv.read_csv(
-                pa.BufferReader(self._raw),
+                pa.BufferReader(self.content),
                 pyarrow.csv.ReadOptions(column_names=names, skip_rows=self._skip, block_size=_BLOCK),
                 pyarrow.csv.ParseOptions(newlines_in_values=quoted, invalid_row_handler=skip),
                 pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
@@ -276,6 +317,18 @@ class Sheet:
 
     def _whole(self, what: str) -> BadInput:
         return BadInput([Problem(self.file, 0, 0, "", what)])
+
+
+def unique_names(sheet: Sheet, key: str = "name") -> list[str]:
+    """Return a column of names that must differ, noting those that have been there before."""
+    names = sheet.names(key)
+    again, first = duplicates(names.codes)
+    where = dict(zip(again.tolist(), first.tolist(), strict=True))
+    lines = sheet.lines(where.values()) if where else {}
+    for row in list(where)[:MAX_PROBLEMS]:
+        what = f"a second row for {names.texts[names.codes[row]]!r}, after line {lines[where[row]]}"
+        sheet.complain(row, key, f"{what}; expected one row a name; rename or remove one")
+    return [names.texts[code] for code in names.codes.tolist()]
 
 
 def not_a_number(cell: str) -> str:
