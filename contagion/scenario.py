@@ -253,17 +253,17 @@ def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tu
     Return the tables and how many edges the scenario states itself. BadInput for what is wrong with a file, and for
     what was wrong before; a key that is no file name is left for the check of its type.
     """
+    nodes, edges = data.get("nodes", {}), data.get("edges", [])
     stated = {key: data[key] for key in KEYS if isinstance(data.get(key), str | list)}
     names = [(key, name) for key, value in stated.items() for name in ([value] if isinstance(value, str) else value)]
     if not all(isinstance(name, str) for _, name in names):
-        return read_tables(Path(), {}), 0
+        return read_tables(Path(), {}), len(edges) if isinstance(edges, list) else 0
     problems += [
         source.problem((key,), f"{name!r} {fault}") for key, name in names if name and (fault := outside(name))
     ]
     if stated and problems:
         raise BadInput(sorted(problems))
     tables = read_tables(Path(source.file).parent, stated)
-    nodes, edges = data.get("nodes", {}), data.get("edges", [])
     if tables.nodes and isinstance(nodes, dict):
         double = [name for name in tables.nodes if name in nodes]
         what = "the scenario states a node of this name itself; expected it in one place"
@@ -271,7 +271,7 @@ def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tu
         data["nodes"] = tables.nodes | nodes
     if tables.edges and isinstance(edges, list):
         data["edges"] = edges + tables.edges
-    return tables, len(edges)
+    return tables, len(edges) if isinstance(edges, list) else 0
 
 
 def _stated(source: Source, path: schema.Path) -> schema.Path:

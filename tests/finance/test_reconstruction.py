@@ -1,0 +1,119 @@
+"""Matrices made from totals: they fit them, nobody owes itself, and one is the most even and the other has few links."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from contagion.finance.reconstruction import check, maximum_entropy, minimum_density
+
+Floats = NDArray[np.float64]
+BOTH = pytest.mark.parametrize("method", [maximum_entropy, minimum_density])
+
+
+@st.composite
+def totals(draw: st.DrawFn) -> tuple[Floats, Floats]:
+    """Return the totals of a random network of at least two banks, some of which owe or have lent nothing."""
+    size = draw(st.integers(2, 9))
+    amounts = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))
+    network = np.array(draw(st.lists(amounts, min_size=size * size, max_size=size * size))).reshape(size, size)
+    np.fill_diagonal(network, 0)
+    return network.sum(axis=1), network.sum(axis=0)
+
+
+@BOTH
+@settings(max_examples=40, deadline=None)
+@given(totals())
+def test_the_totals_are_met_and_nobody_owes_itself(method: object, both: tuple[Floats, Floats]) -> None:
+    owed, lent = both
+    found = method(owed, lent, **({"tolerance": 1e-9} if method is maximum_entropy else {}))  # type: ignore[operator]
+    matrix = found.owes.toarray()
+    assert (matrix >= 0).all() and not matrix.diagonal().any()
+    scale = max(owed.sum(), 1)
+    assert np.abs(matrix.sum(axis=1) - owed).max() <= 2e-9 * scale
+    assert np.abs(matrix.sum(axis=0) - lent).max() <= 2e-9 * scale
+    assert found.links == np.count_nonzero(matrix)
+
+
+@settings(max_examples=40, deadline=None)
+@given(totals(), st.integers(0, 5))
+def test_few_links_are_fewer_than_two_a_bank(both: tuple[Floats, Floats], seed: int) -> None:
+    owed, lent = both
+    busy = int((owed > 0).sum() + (lent > 0).sum())
+    found = minimum_density(owed, lent, seed=seed)
+    assert found.links <= busy + 1  # one more where what a bank has left for itself is passed through another's link
+    again = minimum_density(owed, lent, seed=seed)
+    assert (found.owes != again.owes).nnz == 0
+
+
+def test_another_seed_is_another_matrix() -> None:
+    owed = np.arange(1.0, 21)
+    matrices = {minimum_density(owed, owed[::-1], seed=seed).owes.toarray().tobytes() for seed in range(5)}
+    assert len(matrices) == 5
+
+
+def test_the_most_even_matrix_is_what_a_general_optimiser_finds() -> None:
+    owed, lent = np.array([5.0, 3.0, 1.0, 4.0]), np.array([2.0, 4.0, 4.0, 3.0])
+    off = ~np.eye(4, dtype=bool)
+
+    def full(flat: Floats) -> Floats:
+        matrix = np.zeros((4, 4))
+        matrix[off] = flat
+        return matrix
+
+    sums = [
+        {"type": "eq", "fun": lambda flat: full(flat).sum(axis=1) - owed},
+        {"type": "eq", "fun": lambda flat: full(flat).sum(axis=0)[:3] - lent[:3]},
+    ]
+    best = minimize(
+        lambda flat: float((flat * np.log(flat)).sum()), np.full(12, 1.0), constraints=sums, bounds=[(1e-9, None)] * 12,
+        options={"ftol": 1e-14, "maxiter": 500},
+    )  # fmt: skip
+    assert maximum_entropy(owed, lent).owes.toarray() == pytest.approx(full(best.x), abs=1e-5)
+
+
+def test_the_most_even_matrix_is_a_product_off_the_diagonal() -> None:
+    matrix = maximum_entropy([5, 3, 1, 4], [2, 4, 4, 3]).owes.toarray()
+    for a, b, c, d in ((0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)):
+        assert matrix[a, c] * matrix[b, d] == pytest.approx(matrix[a, d] * matrix[b, c], rel=1e-9)
+
+
+@BOTH
+def test_a_bank_at_one_end_of_everything_leaves_one_matrix(method: object) -> None:
+    found = method([3, 1, 2], [3, 1, 2])  # type: ignore[operator]
+    assert found.owes.toarray().tolist() == [[0, 1, 2], [1, 0, 0], [2, 0, 0]]
+
+
+@BOTH
+def test_no_totals_are_no_links(method: object) -> None:
+    assert method([0, 0, 0], [0, 0, 0]).links == 0  # type: ignore[operator]
+    assert method([], []).links == 0  # type: ignore[operator]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("owed", "lent", "word"),
+    [
+        ([3, 1], [1, 2], "the same sum was expected"),
+        ([5, 1, 0], [3, 1, 2], "bank 0 owes and has lent 8, more than the 6 there are"),
+        ([1, -1], [0, 0], "not negative"),
+        ([1, np.nan], [1, 0], "finite"),
+        ([1, 2], [3], "one entry a bank"),
+        ([1], [1], "it would owe itself"),
+    ],
+)
+def test_totals_that_no_matrix_has_are_refused(method: object, owed: list[float], lent: list[float], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        method(owed, lent)  # type: ignore[operator]
+
+
+def test_what_is_feasible_is_not_refused() -> None:
+    assert check([1, 1], [1, 1]) == ("", -1)
+    assert check([], []) == ("", -1)
+
+
+def test_fitting_that_does_not_end_says_how_far_it_came() -> None:
+    with pytest.raises(ValueError, match="not met after 3 rounds"):
+        maximum_entropy([5, 3, 1, 4], [2, 4, 4, 3], rounds=3)
