@@ -1,8 +1,15 @@
-"""Published cases: model, inputs and expected outputs with a tolerance, one JSON file each."""
+"""Published cases: model, inputs and expected outputs with a tolerance, one JSON file each.
+
+Cases that hold the data of others are not part of the project: they are read from the pages beside the checkout.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+EVIDENCE = Path(__file__).resolve().parents[2] / "shared" / "evidence" / "cases.json"
 
 
 def published(case_id: str) -> dict[str, Any]:
@@ -10,3 +17,11 @@ def published(case_id: str) -> dict[str, Any]:
     path = Path(__file__).with_name("published") / f"{case_id}.json"
     case: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return case
+
+
+def third_party(case_id: str) -> dict[str, Any]:
+    """Return a case with data of others, such as ``'DR-03'``; skip the test where the data are not there."""
+    if not EVIDENCE.exists():
+        pytest.skip(f"{case_id} holds third-party data, which are not part of the project")
+    cases: list[dict[str, Any]] = json.loads(EVIDENCE.read_text(encoding="utf-8"))["cases"]
+    return next(case for case in cases if case["id"] == case_id)
