@@ -127,8 +127,8 @@ def _furfine(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
 
     from contagion.finance.threshold import borne, furfine
 
-    equity, origin = equity_of(exposures)
     seeds = seeds_of(exposures, options["seed_bank"])
+    equity, origin = equity_of(exposures)
     weak = np.setdiff1d(np.flatnonzero(equity < 0), seeds)
     _refuse_insolvent(exposures, weak, equity, "none below 0; name who has failed already with --seed-bank")
     found = furfine(exposures.owes.T, equity, seeds, loss_given_default=options["lgd"])

@@ -5,7 +5,8 @@ from scipy import sparse
 
 from contagion.errors import closest
 from contagion.readers.exposures import Exposures, NodeTable, oriented
-from contagion.readers.sheet import MAX_PROBLEMS, Floats, Sheet, not_a_name, unique_names
+from contagion.readers.sheet import MAX_PROBLEMS, Floats, Sheet, unique_names
+from contagion.readers.words import not_a_name
 
 MAX_BANKS = 5_000
 """Rows of a matrix; an edge list holds more."""

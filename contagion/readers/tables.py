@@ -22,7 +22,8 @@ import numpy as np
 
 from contagion.errors import Problem
 from contagion.readers.positions import LENDING, PERPETUALS, lending_rows, perpetual_rows
-from contagion.readers.sheet import NUMBER, Names, Provenance, Sheet, duplicates, unique_names
+from contagion.readers.sheet import Names, Provenance, Sheet, duplicates, unique_names
+from contagion.readers.words import NUMBER
 
 KEYS = ("nodes_csv", "exposures_csv", "positions_csv")
 _CLAIMS = {"from": "debtor", "to": "creditor", "quantity": "amount"}

@@ -15,7 +15,10 @@ _NAMED = 8
 
 def clearing_text(console: Console, facts: Mapping[str, Any]) -> str:
     """Return the text of what `contagion clear` has found."""
-    parts: list[RenderableType] = [Text(_headline(facts), style="bold"), Text("")]
+    parts: list[RenderableType] = [Text(_headline(facts), style="bold")]
+    if made := facts["reconstructed"]:
+        parts.append(Text(f"Exposures reconstructed by {made}: not observed", style="bold"))
+    parts.append(Text(""))
     if facts["waves"]:
         parts += [_waves(facts), Text("")]
     parts += [_totals(facts), Text(""), _worst(facts), Text("")]
@@ -26,8 +29,7 @@ def clearing_text(console: Console, facts: Mapping[str, Any]) -> str:
 
 
 def _headline(facts: Mapping[str, Any]) -> str:
-    made = f", reconstructed by {facts['reconstructed']}" if facts["reconstructed"] else ""
-    size = f"{count(facts['banks'], 'bank')}, {count(facts['links'], 'exposure')}{made}"
+    size = f"{count(facts['banks'], 'bank')}, {count(facts['links'], 'exposure')}"
     if not facts["defaults"]:
         return f"{facts['model']}: nobody defaults ({size})"
     return f"{facts['model']}: {count(facts['defaults'], 'default')}, depth {facts['depth']} ({size})"
@@ -73,9 +75,7 @@ def _origin(facts: Mapping[str, Any]) -> list[str]:
         unread = f"; not read: {', '.join(part['unread'])}" if part["unread"] else ""
         rows = f"{count(part['rows'], 'row')}{dropped}{unread}"
         lines.append(f"{part['path']}: {part['form']}, {rows}, sha256 {part['sha256'][:12]}")
-    made = facts["reconstructed"]
-    lines.append(f"exposures reconstructed by {made}: not observed" if made else "exposures as observed")
-    return lines + list(facts["notes"])
+    return [*lines, *facts["notes"]]
 
 
 def _table(*columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""Matrices made from totals: they fit them, nobody owes itself, and one is the most even and the other has few links."""
+"""Matrices made from totals: they fit, nobody owes itself, one is the most even and the other has few links."""
 
 import numpy as np
 import pytest

@@ -77,7 +77,15 @@ def test_a_node_file_decides_who_there_is_and_in_which_order(tmp_path: Path) -> 
         GOOD.replace("A", '"A"').encode(),
         GOOD.rstrip("\n").encode(),
     ],
-    ids=["byte order mark", "Windows lines", "empty lines", "empty lines before", "blanks", "quotes", "no last newline"],
+    ids=[
+        "byte order mark",
+        "Windows lines",
+        "empty lines",
+        "empty lines before",
+        "blanks",
+        "quotes",
+        "no last newline",
+    ],
 )
 def test_the_same_facts_written_otherwise_are_the_same_exposures(content: bytes, tmp_path: Path) -> None:
     found = read_edges(written(tmp_path, content))
@@ -124,7 +132,10 @@ FILES = {
     "header alone": (b"debtor,creditor,amount\n", "a header and nothing below it"),
     "no header": (b"A,B,5\n", "there is no column 'debtor'; the header has A, B, 5"),
     "misspelt title": (b"debtr,creditor,amount\nA,B,5\n", "e.csv:1: there is no column 'debtor'; is 'debtr' meant"),
-    "semicolons": (b"debtor;creditor;amount\nA;B;5\n", "e.csv:1: the header has ';' between its titles; expected commas"),
+    "semicolons": (
+        b"debtor;creditor;amount\nA;B;5\n",
+        "e.csv:1: the header has ';' between its titles; expected commas",
+    ),
     "title twice": (b"debtor,creditor,amount,amount\nA,B,5,5\n", "e.csv:1: two columns are called 'amount'"),
     "a matrix": (b",A,B,C,D\nA,0,1,1,1\n", "a square matrix needs its orientation"),
     "Latin-1": ("debtor,creditor,amount\nMünchen,B,5\n".encode("latin-1"), "e.csv:2:2: byte 0xfc is not UTF-8"),
@@ -202,7 +213,9 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
         max_size=20,
     )
 )
-def test_whatever_the_csv_module_writes_is_read_back_exactly(tmp_path: Path, owed: dict[tuple[str, str], float]) -> None:
+def test_whatever_the_csv_module_writes_is_read_back_exactly(
+    tmp_path: Path, owed: dict[tuple[str, str], float]
+) -> None:
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows([("debtor", "creditor", "amount"), *((a, b, x) for (a, b), x in owed.items())])
     found = read_edges(written(tmp_path, stream.getvalue()))
@@ -213,7 +226,9 @@ def test_whatever_the_csv_module_writes_is_read_back_exactly(tmp_path: Path, owe
 
 
 @SHARED
-@given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from(list(',"\n\r=x\0-.\t ') + ["é", "1e9", "nan"])), max_size=6))
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(list(',"\n\r=x\0-.\t ') + ["é", "1e9", "nan"])), max_size=6)
+)
 def test_a_damaged_file_gives_exposures_or_complaints_and_nothing_else(
     tmp_path: Path, damage: list[tuple[int, str]]
 ) -> None:

@@ -99,9 +99,7 @@ def test_a_node_file_stands_for_the_facts_of_a_graph(tmp_path: Path) -> None:
     assert found.columns["equity"].tolist() == read_nodes(str(nodes)).columns["equity"].tolist() == [7, 8]
 
 
-BOMB = "".join(
-    f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' if n else '<!ENTITY l0 "lollollollol">' for n in range(10)
-)
+BOMB = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' if n else '<!ENTITY l0 "lollollollol">' for n in range(10))
 DECLARATIONS = {
     "entity bomb": f"<!DOCTYPE graphml [{BOMB}]>",
     "external entity": '<!DOCTYPE graphml [<!ENTITY x SYSTEM "file:///etc/hostname">]>',
@@ -137,11 +135,17 @@ XML = {
     "cut off": (graphml('<node id="a"/>')[:-12], "is the file cut off?"),
     "two graphs": (graphml("<graph/>"), ":4: has a second graph"),
     "a node in a node": (graphml('<node id="a"><node id="b"/></node>'), ":4: has a <node> inside another"),
-    "an undirected edge": (graphml('<node id="a"/>', '<edge directed="false"/>'), ":5: has an edge without a direction"),
+    "an undirected edge": (
+        graphml('<node id="a"/>', '<edge directed="false"/>'),
+        ":5: has an edge without a",
+    ),
     "a hyperedge": (graphml("<hyperedge/>"), ":4: has a <hyperedge>"),
     "an undeclared key": (graphml('<node id="a"><data key="zz">1</data></node>'), "'zz', which is not declared"),
     "too deep": (graphml("<a>" * MAX_DEPTH), "nested more than"),
-    "an unknown end": (graphml('<node id="alpha"/>', edge("alpha", "alpa", "1")), ":5: edge.target: there is no node 'alpa'"),
+    "an unknown end": (
+        graphml('<node id="alpha"/>', edge("alpha", "alpa", "1")),
+        "edge.target: there is no node 'alpa'",
+    ),
     "itself": (graphml('<node id="a"/>', edge("a", "a", "1")), ":5: edge: 'a' owes itself"),
     "a second edge": (
         graphml('<node id="a"/>', '<node id="b"/>', edge("a", "b", "1"), edge("a", "b", "2")),

@@ -1,4 +1,4 @@
-"""Tables that a scenario names: nodes and edges of its graph, complaints with the line of the row, a run that keeps them."""
+"""Tables that a scenario names: nodes and edges of its graph, complaints with the row's line, a run that keeps them."""
 
 import json
 from collections.abc import Iterator
@@ -86,7 +86,11 @@ def test_every_problem_of_the_tables_shows_with_its_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("data/nodes.csv", "../nodes.csv", "s.toml:4:1: nodes_csv: '../nodes.csv' must lie in the folder of the scenario"),
+        (
+            "data/nodes.csv",
+            "../nodes.csv",
+            "s.toml:4:1: nodes_csv: '../nodes.csv' must lie in the folder of",
+        ),
         ("data/nodes.csv", "/etc/passwd", "s.toml:4:1: nodes_csv: '/etc/passwd' must lie in the folder"),
         ("data/nodes.csv", "C:/nodes.csv", "must lie in the folder of the scenario"),
         ("data/nodes.csv", "data/nodes.txt", "must be a file that ends in .csv"),
@@ -145,7 +149,7 @@ def test_an_override_names_another_file_or_changes_what_is_in_one() -> None:
 
 
 def test_lending_positions_become_the_borrowers_of_a_scenario() -> None:
-    start = CASCADE.index("[[edges]]\nrole = \"borrows\"")
+    start = CASCADE.index('[[edges]]\nrole = "borrows"')
     edges = CASCADE[start:].split("[[edges]]")
     inside = [part for part in edges if 'role = "borrows"' in part]
     rest = CASCADE[:start] + "".join(f"[[edges]]{part}" for part in edges if part.strip() and part not in inside)
