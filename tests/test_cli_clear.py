@@ -172,14 +172,8 @@ def test_observed_exposures_are_not_marked() -> None:
 def test_the_table_says_who_when_how_much_and_from_where() -> None:
     text = invoke(*example(), "--model", "eisenberg-noe", "--unit", "EUR m").stdout
     assert text.splitlines()[0] == "eisenberg-noe: 2 defaults, depth 2 (3 banks, 5 exposures)"
-    for words in (
-        "wave",
-        "in all (EUR m)",
-        "who loses most",
-        "46.7%",
-        "e.csv: edge list, 5 rows, sha256",
-        "n.csv: nodes",
-    ):
+    words = ("wave", "in all (EUR m)", "who loses most", "46.7%", "e.csv: edge list, 5 rows, sha256", "n.csv: nodes")
+    for part in words:
         assert part in text
 
 

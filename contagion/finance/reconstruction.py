@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+from scipy.optimize import brentq
 
 Floats = NDArray[np.float64]
 
@@ -24,15 +25,13 @@ class Reconstruction(NamedTuple):
     gap: float
 
 
-def maximum_entropy(
-    liabilities: ArrayLike, assets: ArrayLike, *, tolerance: float = 1e-12, rounds: int = 100_000
-) -> Reconstruction:
+def maximum_entropy(liabilities: ArrayLike, assets: ArrayLike) -> Reconstruction:
     """Return the matrix of the largest entropy with these totals and nothing on the diagonal.
 
     liabilities : what each bank owes in all, the sums of rows; assets : what each has lent, the sums of columns; one
-    unit. Off the diagonal the solution is a product of a factor of the debtor and one of the creditor, which iterative
-    proportional fitting (RAS) finds by turns, in vectors alone. ValueError for totals that no matrix has (`check`),
-    or when the gap is above `tolerance` after so many rounds.
+    unit. It is what iterative proportional fitting (RAS) tends to from a matrix of ones without its diagonal, slowly
+    where one bank is at the end of nearly everything; here it is found by solving one equation in one unknown
+    (`_factors`). ValueError for totals that no matrix has (`check`).
 
     Three equal banks owe each other equal parts (the prior of Upper and Worms 2004, European Economic Review 48):
 
@@ -40,20 +39,11 @@ def maximum_entropy(
     [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
     owed, lent = _checked(liabilities, assets)
-    total = owed.sum()
+    if not owed.any():
+        return _measured(sparse.csr_array((len(owed), len(owed))), owed, lent)
     if (hub := _hub(owed, lent)) is not None:
         return _measured(_star(owed, lent, hub), owed, lent)
-    debtor, creditor = owed / max(total, 1), lent.copy()
-    for _ in range(rounds):
-        debtor = _factor(owed, creditor)
-        creditor = _factor(lent, debtor)
-        sums = debtor * (creditor.sum() - creditor)
-        if np.abs(sums - owed).max(initial=0) <= tolerance * total:
-            break
-    else:
-        gap = np.abs(sums - owed).max() / total
-        raise ValueError(f"the totals are not met after {rounds:,} rounds: a gap of {gap:.3g}, expected {tolerance:g}")
-    full = np.outer(debtor, creditor)
+    full = np.outer(*_factors(owed, lent))
     np.fill_diagonal(full, 0)
     return _measured(sparse.csr_array(full), owed, lent)
 
@@ -130,20 +120,52 @@ def _checked(liabilities: ArrayLike, assets: ArrayLike) -> tuple[Floats, Floats]
     return owed, lent * (owed.sum() / lent.sum()) if lent.sum() else lent
 
 
-def _factor(sums: Floats, others: Floats) -> Floats:
-    """Return the factors that bring each sum to its total, given the factors at the other end."""
-    rest = others.sum() - others
-    factor: Floats = np.divide(sums, rest, out=np.zeros_like(sums), where=(sums > 0) & (rest > 0))
-    return factor
+def _factors(owed: Floats, lent: Floats) -> tuple[Floats, Floats]:
+    """Return a factor for each debtor and each creditor whose products, off the diagonal, have these sums.
+
+    Let p and q be the factors as shares of their sums and t the product of these sums, so that an entry is t p_i q_j
+    and bank i's own sums are t p (1 - q) = owed and t q (1 - p) = lent. Given t that is a quadratic equation for each
+    bank, whose roots have p + q = 1 -+ S with S^2 = (1 - A / t) (1 - B / t), A and B = (sqrt(owed) +- sqrt(lent))^2.
+    As p and q sum to 1 each, at most one bank has the larger root, and it has the largest A. Its signed root s, from
+    -1 to 1, is the unknown: t follows from it, and it is where the shares sum to 1.
+    """
+    roots = np.sqrt(owed), np.sqrt(lent)
+    most, least = (roots[0] + roots[1]) ** 2, (roots[0] - roots[1]) ** 2
+    hub = int(most.argmax())
+    rest = np.arange(len(owed)) != hub
+
+    def shares(s: float) -> tuple[float, Floats, Floats]:
+        """Return 1 / t and t times both shares of every bank."""
+        high, low = most[hub], least[hub]
+        inverse = 2 * (1 - s) * (1 + s) / (high + low + np.sqrt((high - low) ** 2 + 4 * high * low * s * s))
+        root = np.sqrt(np.maximum((1 - most * inverse) * (1 - least * inverse), 0))
+        tilt = (owed - lent) * inverse
+        root[hub] = -s
+        with np.errstate(divide="ignore", invalid="ignore"):
+            debtor, creditor = 2 * owed / (1 + tilt + root), 2 * lent / (1 - tilt + root)
+        return inverse, debtor, creditor
+
+    def surplus(s: float) -> float:
+        """Return t times what the shares of debtors sum to above 1."""
+        inverse, debtor, _ = shares(s)
+        others = float(debtor[rest].sum())
+        if s > 0:  # what the hub leaves to others, without subtracting two nearly equal numbers
+            return others - float(lent[hub] / ((1 - (owed[hub] - lent[hub]) * inverse + s) / 2))
+        return others + float(debtor[hub]) - 1 / inverse
+
+    lowest = next(s for s in (2.0**-j - 1 for j in range(1, 60)) if surplus(s) < 0)
+    s = float(brentq(surplus, lowest, 1, xtol=1e-16, rtol=1e-15, maxiter=500))
+    inverse, debtor, creditor = shares(s)
+    if s > 0:
+        tilt = (owed[hub] - lent[hub]) * inverse
+        debtor[hub], creditor[hub] = (1 + tilt + s) / 2 / inverse, (1 - tilt + s) / 2 / inverse
+    return debtor, creditor * inverse
 
 
 def _hub(owed: Floats, lent: Floats) -> int | None:
     """Return the bank that is at one end of everything, where there is one."""
-    total = owed.sum()
-    if total == 0:
-        return 0 if len(owed) else None
     bank = int((owed + lent).argmax())
-    return bank if owed[bank] + lent[bank] >= total * (1 - 1e-9) else None
+    return bank if owed[bank] + lent[bank] >= owed.sum() * (1 - 1e-13) else None
 
 
 def _star(owed: Floats, lent: Floats, hub: int) -> sparse.csr_array:

@@ -34,7 +34,7 @@ def read_marginals(
             sheet.complain(bank, "", f"{nodes.names[bank]!r} {what}; expected less; is it the total of another group?")
         sheet.finish()
     if method == "maximum-entropy":
-        made, how = maximum_entropy(owed, lent, tolerance=1e-9), "maximum entropy"
+        made, how = maximum_entropy(owed, lent), "maximum entropy"
     else:
         made, how = minimum_density(owed, lent, seed=seed), f"minimum density, seed {seed}"
     own = nodes.provenance._replace(form="totals", reconstructed=how)

@@ -226,9 +226,7 @@ def test_whatever_the_csv_module_writes_is_read_back_exactly(
 
 
 @SHARED
-@given(
-    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(list(',"\n\r=x\0-.\t ') + ["é", "1e9", "nan"])), max_size=6)
-)
+@given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from([*',"\n\r=x\0-.\t ', "é", "1e9", "nan"])), max_size=6))
 def test_a_damaged_file_gives_exposures_or_complaints_and_nothing_else(
     tmp_path: Path, damage: list[tuple[int, str]]
 ) -> None:
