@@ -198,12 +198,12 @@ def _validated(
     params, found = _checked(data)
     problems += [problem(path, what) for path, what in found]
     if params is None:
-        raise BadInput(sorted(problems))
+        raise BadInput(tables.shortened(problems))
     graph = _graph_of(params)
     problems += [problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
     problems += _check_switches(source, params)
     if problems:
-        raise BadInput(sorted(problems))
+        raise BadInput(tables.shortened(problems))
     try:
         opened = build(graph, allow_code=allow_code, drawn={} if keep else None)
     except BadInput as error:

@@ -46,11 +46,11 @@ def _placed(sheet: Sheet, key: str, ends: Names, names: tuple[str, ...]) -> Ints
     """Return the place of each row's name; unknown ones are noted."""
     place = ends.among(names)
     if (place < 0).any():
-        near = {text: closest(text, names) for text in ends.texts[:1000]} if len(names) < 10_000 else {}
 
         def unknown(row: int) -> str:
-            text = ends.of(row)
-            return f"there is no node {text[:60]!r}; expected a name of the node file{near.get(text, '')}"
+            text = ends.of(row)[:60]
+            near = closest(text, names) if len(names) <= 10_000 else ""
+            return f"there is no node {text!r}{near}; expected a name of the node file"
 
         sheet.complain_all(place < 0, key, unknown)
     return place

@@ -14,7 +14,7 @@ import numpy as np
 
 from contagion.errors import BadInput, Problem, closest
 from contagion.readers.exposures import NODE_COLUMNS, Exposures, NodeTable, matrix, oriented
-from contagion.readers.sheet import Complaints, Floats, Provenance
+from contagion.readers.sheet import MAX_PROBLEMS, Complaints, Floats, Provenance
 from contagion.readers.words import MAX_AMOUNT, NUMBER, below, not_a_name, not_a_number, too_large
 from contagion.readers.xml import MAX_BYTES, Element, RawGraph, parse_xml
 from contagion.source import decoded, read_bytes
@@ -145,7 +145,8 @@ def _edges(
             ends.append(place.get(name, -1) if name is not None else -1)
             if ends[-1] < 0:
                 shown = (name or stated)[:60]
-                what = f"there is no node {shown!r}{closest(shown, list(names)[:1000])}; expected a name of the nodes"
+                near = closest(shown, names) if len(complaints.found) <= MAX_PROBLEMS and len(names) <= 10_000 else ""
+                what = f"there is no node {shown!r}{near}; expected a name of the nodes"
                 complaints.add(edge.line, f"{edge.path}.{end}", what)
         pair = (ends[0], ends[1])
         if pair[0] == pair[1] >= 0:

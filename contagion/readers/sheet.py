@@ -127,6 +127,7 @@ class Sheet:
         self.content = raw
         self._ragged = False
         self._table: pa.Table | None = None
+        self._lines: dict[int, int] | None = None
 
     @property
     def rows(self) -> int:
@@ -222,6 +223,12 @@ class Sheet:
         """Raise BadInput when anything was noted."""
         if self._ragged or self.complaints.found:
             raise self.complaints.error(self.lines({row for row, _, _ in self.complaints.found}))
+
+    def line(self, row: int) -> int:
+        """Return the line on which a row begins; for many questions, all are found at the first."""
+        if self._lines is None:
+            self._lines = self.lines(range(self.rows))
+        return self._lines[row]
 
     def lines(self, rows: Iterable[int]) -> dict[int, int]:
         """Return the line on which each of these rows begins; rows of another length than the header are noted."""

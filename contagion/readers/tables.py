@@ -2,8 +2,8 @@
 
 * ``nodes_csv``: a column ``name``, one ``kind`` (blank, or no such column: an account) and a column for each parameter,
   with dots where the parameter is inside another (``balances.usd``); a blank cell states nothing.
-* ``exposures_csv``: ``debtor, creditor, amount`` and, where needed, ``asset``, ``name`` and ``latency``: a `claims`
-  edge each.
+* ``exposures_csv``: ``debtor, creditor, amount`` and whatever else a `claims` edge may state (``asset``, ``latency``,
+  ``name``): an edge each.
 * ``positions_csv``, one file or several: lending positions or margin accounts, as in `contagion.readers.positions`: a
   `borrows` or a `margin` edge for each account and protocol or exchange.
 
@@ -22,13 +22,14 @@ import numpy as np
 
 from contagion.errors import Problem
 from contagion.readers.positions import LENDING, PERPETUALS, lending_rows, perpetual_rows
-from contagion.readers.sheet import Names, Provenance, Sheet, duplicates, unique_names
+from contagion.readers.sheet import MAX_PROBLEMS, Names, Provenance, Sheet, duplicates, unique_names
 from contagion.readers.words import NUMBER
 
 KEYS = ("nodes_csv", "exposures_csv", "positions_csv")
 _CLAIMS = {"from": "debtor", "to": "creditor", "quantity": "amount"}
 _BORROWS = {"from": "account", "to": "protocol"}
 _MARGIN = {"from": "exchange", "to": "account"}
+_TEXTS = ("asset", "name", "latency")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -69,10 +70,22 @@ class Tables(NamedTuple):
             where = self.edge_rows[path[1] - first_edge]
         if where is None:
             return None
-        line = where.sheet.lines([where.row])[where.row]
+        line = where.sheet.line(where.row)
         first, *rest = [*map(str, path[2:]), ""]
         column = ".".join([where.titles.get(first, first), *rest]).strip(".")
         return Problem(where.sheet.file, line, 0, column, what)
+
+    def shortened(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Return the problems in their order, of each of the files here only the first, and how many more it has."""
+        files = {row.sheet.file: 0 for row in (*self.node_rows.values(), *self.edge_rows)}
+        shown = []
+        for problem in sorted(problems):
+            if problem.file in files:
+                files[problem.file] += 1
+            if files.get(problem.file, 0) <= MAX_PROBLEMS:
+                shown.append(problem)
+        more = {file: count - MAX_PROBLEMS for file, count in files.items() if count > MAX_PROBLEMS}
+        return shown + [Problem(file, 0, 0, "", f"{count:,} more problems like these") for file, count in more.items()]
 
 
 def read_tables(folder: Path, stated: Mapping[str, Any]) -> Tables:
@@ -128,22 +141,21 @@ def _claims(sheet: Sheet, found: Tables) -> str:
         sheet.finish()
     debtor, creditor = sheet.names("debtor"), sheet.names("creditor")
     sheet.numbers("amount", least=0)
-    more = {key: sheet.names(key, blank=True) for key in ("asset", "name", "latency") if sheet.has(key)}
+    again = [sheet.names(key, blank=True).codes for key in ("asset", "name") if sheet.has(key)]
+    more = {title: sheet.cells(title) for title in sheet.header if title not in _CLAIMS.values()}
     texts = sorted({*debtor.texts, *creditor.texts})
     owing, owed = debtor.among(texts), creditor.among(texts)
     sheet.complain_all(owing == owed, "creditor", lambda row: f"{creditor.of(row)!r} owes itself; expected two names")
-    again, _ = duplicates(owing, owed, *(more[key].codes for key in ("asset", "name") if key in more))
+    second, _ = duplicates(owing, owed, *again)
     wrong = np.zeros(sheet.rows, dtype=bool)
-    wrong[again] = True
+    wrong[second] = True
     what = "a second row for one debtor, creditor and asset; expected one; add the amounts up, or give each a name"
     sheet.complain_all(wrong, "", lambda row: what)
-    if sheet.unread:
-        known = "debtor, creditor, amount, asset, name, latency"
-        sheet.complain(-1, "", f"unknown column {sheet.unread[0]!r}; expected {known}")
     sheet.finish()
     for row, amount in enumerate(sheet.cells("amount")):
         ends = {"role": "claims", "from": debtor.of(row), "to": creditor.of(row), "quantity": Decimal(amount)}
-        found.edges.append(ends | {key: names.of(row) for key, names in more.items() if names.of(row)})
+        stated = {key: cells[row] for key, cells in more.items() if cells[row]}
+        found.edges.append(ends | {key: cell if key in _TEXTS else _value(cell) for key, cell in stated.items()})
         found.edge_rows.append(Row(sheet, row, _CLAIMS))
     return "edge list"
 

@@ -12,6 +12,8 @@ from contagion.errors import BadInput, Problem
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 32
+MAX_TEXT = 10_000
+"""Characters in one value."""
 _OWN = ("id", "source", "target")
 _VALUES = {"data": "key", "attvalue": "for"}
 
@@ -133,7 +135,11 @@ class _Walk:
         return title
 
     def _characters(self, text: str) -> None:
+        if self.path[-1] != "data":
+            return
         self.text += text
+        if len(self.text) > MAX_TEXT:
+            raise _Refused(f"has a value of more than {MAX_TEXT:,} characters")
 
     def _end(self, tag: str) -> None:
         tag = self.path.pop()

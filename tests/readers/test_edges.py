@@ -176,7 +176,7 @@ def test_of_very_many_problems_the_first_are_shown_and_the_rest_are_counted(tmp_
 
 def test_unknown_names_are_refused_with_the_nearest_one(tmp_path: Path) -> None:
     nodes = read_nodes(written(tmp_path, "name\nAlpha\nBeta\n", "n.csv"))
-    with pytest.raises(BadInput, match=r"e\.csv:2: creditor: there is no node 'Bta'.*did you mean 'Beta'\?"):
+    with pytest.raises(BadInput, match=r"e\.csv:2: creditor: there is no node 'Bta'; did you mean 'Beta'\?; exp"):
         read_edges(written(tmp_path, "debtor,creditor,amount\nAlpha,Bta,5\n"), nodes=nodes)
 
 

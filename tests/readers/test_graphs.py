@@ -140,6 +140,7 @@ XML = {
         ":5: has an edge without a",
     ),
     "a hyperedge": (graphml("<hyperedge/>"), ":4: has a <hyperedge>"),
+    "a value without end": (graphml('<node id="a"/>', edge("a", "a", "1" * 2**20)), "a value of more than 10,000"),
     "an undeclared key": (graphml('<node id="a"><data key="zz">1</data></node>'), "'zz', which is not declared"),
     "too deep": (graphml("<a>" * MAX_DEPTH), "nested more than"),
     "an unknown end": (

@@ -111,7 +111,7 @@ def test_a_file_that_a_scenario_may_not_name_is_refused(old: str, new: str, expe
         (OWES.replace("3,usd", "-3,usd"), "data/owes.csv:3: amount: -3 is below 0"),
         (OWES.replace("ann,bob", "bob,bob"), "data/owes.csv:2: creditor: 'bob' owes itself"),
         (OWES.replace("bob,cy", "ann,bob"), "data/owes.csv:3: a second row for one debtor, creditor and asset"),
-        (OWES.replace("latency", "delay"), "data/owes.csv:1: unknown column 'delay'"),
+        (OWES.replace("latency", "latncy"), "data/owes.csv:3: latncy: unknown key 'latncy'; did you mean 'latency'?"),
         (OWES.replace("15min", "15"), "data/owes.csv:3: latency: "),
         (OWES.replace("ann,bob", "cy,ann"), "data/owes.csv:2: a second edge 'cy:claims:ann'"),
     ],
@@ -119,6 +119,13 @@ def test_a_file_that_a_scenario_may_not_name_is_refused(old: str, new: str, expe
 def test_exposures_that_are_none_are_refused(owes: str, expected: str) -> None:
     write(owes=owes)
     assert any(text.startswith(expected) for text in refused()), refused()
+
+
+def test_of_very_many_bad_rows_the_first_are_shown_and_the_rest_are_counted() -> None:
+    write(owes="debtor,creditor,amount,asset\n" + "".join(f"ann,bob,{n},coin{n}\n" for n in range(2_000)))
+    found = refused()
+    assert found[0].startswith("data/owes.csv:2: asset: there is no asset 'coin0'")
+    assert len(found) == 21 and found[-1] == "data/owes.csv: 3,979 more problems like these"
 
 
 def test_a_parameter_cannot_be_a_table_and_a_number() -> None:
