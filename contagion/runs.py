@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from contagion.errors import BadInput, Problem
 from contagion.log import Channel, names_of
-from contagion.readers.tables import outside
+from contagion.readers.rows import outside
 from contagion.why import Chain, explain
 
 Columns = dict[str, NDArray[Any]]

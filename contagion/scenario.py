@@ -20,7 +20,7 @@ from contagion.assembly import build, check_graph
 from contagion.errors import BadInput, Misfit, Problem, closest
 from contagion.log.kinds import KINDS
 from contagion.params import Duration, Params, Positive, Share, explain, plain
-from contagion.readers.tables import KEYS, Input, Tables, outside, read_tables
+from contagion.readers.rows import KEYS, Input, Tables, outside
 from contagion.simulation import Simulation
 from contagion.source import Source, parse_source, read_source
 
@@ -254,15 +254,16 @@ def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tu
     what was wrong before; a key that is no file name is left for the check of its type.
     """
     nodes, edges = data.get("nodes", {}), data.get("edges", [])
-    stated = {key: data[key] for key in KEYS if isinstance(data.get(key), str | list)}
+    first = len(edges) if isinstance(edges, list) else 0
+    stated = {key: value for key in KEYS if isinstance(value := data.get(key), str | list) and value}
     names = [(key, name) for key, value in stated.items() for name in ([value] if isinstance(value, str) else value)]
-    if not all(isinstance(name, str) for _, name in names):
-        return read_tables(Path(), {}), len(edges) if isinstance(edges, list) else 0
-    problems += [
-        source.problem((key,), f"{name!r} {fault}") for key, name in names if name and (fault := outside(name))
-    ]
-    if stated and problems:
+    if not names or not all(isinstance(name, str) for _, name in names):
+        return Tables({}, [], {}, [], ()), first
+    problems += [source.problem((key,), f"{name!r} {fault}") for key, name in names if (fault := outside(name))]
+    if problems:
         raise BadInput(sorted(problems))
+    from contagion.readers.tables import read_tables  # only those who have tables wait for a CSV reader
+
     tables = read_tables(Path(source.file).parent, stated)
     if tables.nodes and isinstance(nodes, dict):
         double = [name for name in tables.nodes if name in nodes]
@@ -271,7 +272,7 @@ def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tu
         data["nodes"] = tables.nodes | nodes
     if tables.edges and isinstance(edges, list):
         data["edges"] = edges + tables.edges
-    return tables, len(edges) if isinstance(edges, list) else 0
+    return tables, first
 
 
 def _stated(source: Source, path: schema.Path) -> schema.Path:

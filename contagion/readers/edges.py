@@ -6,7 +6,8 @@ import numpy as np
 
 from contagion.errors import closest
 from contagion.readers.exposures import Exposures, NodeTable, matrix
-from contagion.readers.sheet import MAX_PROBLEMS, Ints, Names, Sheet, duplicates
+from contagion.readers.sheet import Ints, Names, Sheet, duplicates
+from contagion.readers.words import MAX_PROBLEMS
 
 
 def read_edges(

@@ -14,8 +14,8 @@ import numpy as np
 
 from contagion.errors import BadInput, Problem, closest
 from contagion.readers.exposures import NODE_COLUMNS, Exposures, NodeTable, matrix, oriented
-from contagion.readers.sheet import MAX_PROBLEMS, Complaints, Floats, Provenance
-from contagion.readers.words import MAX_AMOUNT, NUMBER, below, not_a_name, not_a_number, too_large
+from contagion.readers.sheet import Complaints, Floats, Provenance
+from contagion.readers.words import MAX_AMOUNT, MAX_PROBLEMS, NUMBER, below, not_a_name, not_a_number, too_large
 from contagion.readers.xml import MAX_BYTES, Element, RawGraph, parse_xml
 from contagion.source import decoded, read_bytes
 

@@ -5,8 +5,8 @@ from scipy import sparse
 
 from contagion.errors import closest
 from contagion.readers.exposures import Exposures, NodeTable, oriented
-from contagion.readers.sheet import MAX_PROBLEMS, Floats, Sheet, unique_names
-from contagion.readers.words import not_a_name
+from contagion.readers.sheet import Floats, Sheet, unique_names
+from contagion.readers.words import MAX_PROBLEMS, not_a_name
 
 MAX_BANKS = 5_000
 """Rows of a matrix; an edge list holds more."""

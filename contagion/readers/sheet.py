@@ -22,7 +22,16 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from contagion.errors import BadInput, Problem, missing
-from contagion.readers.words import MAX_AMOUNT, NUMBER, below, not_a_name, not_a_number, ragged, too_large
+from contagion.readers.words import (
+    MAX_AMOUNT,
+    MAX_PROBLEMS,
+    NUMBER,
+    below,
+    not_a_name,
+    not_a_number,
+    ragged,
+    too_large,
+)
 from contagion.source import decoded, read_bytes
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -33,8 +42,6 @@ MAX_ROWS = 20_000_000
 MAX_NAMES = 1_000_000
 """Different names in one column."""
 MAX_COLUMNS = 10_000
-MAX_PROBLEMS = 20
-"""Complaints about one file; the rest are counted."""
 
 _BLOCK = 2**22
 

@@ -6,6 +6,8 @@ MAX_NAME = 200
 """Characters in a name, as of a node of the exposure graph."""
 MAX_AMOUNT = 1e30
 """The largest number that is believed: a trillion in the smallest of units is far below it."""
+MAX_PROBLEMS = 20
+"""Complaints about one file; the rest are counted."""
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 _FORMULA = ("=", "+", "@")

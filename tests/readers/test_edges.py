@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contagion.errors import BadInput
 from contagion.readers.edges import read_edges
 from contagion.readers.exposures import read_nodes
-from contagion.readers.sheet import MAX_PROBLEMS
+from contagion.readers.words import MAX_PROBLEMS
 
 GOOD = "debtor,creditor,amount\nA,B,5\nB,C,2.5\nC,A,1e3\n"
 SHARED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
