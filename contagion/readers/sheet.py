@@ -126,12 +126,11 @@ class Sheet:
         self.complaints = Complaints(self.file)
         if len(raw) > MAX_BYTES:
             raise self._whole(f"is larger than {MAX_BYTES // 2**20:,} MiB; split it")
-        self.text = decoded(raw, self.file)
-        self.sha256 = hashlib.sha256(raw).hexdigest()
+        decoded(raw, self.file)
+        self.content, self.sha256 = raw, hashlib.sha256(raw).hexdigest()
         self.titles = dict(columns or {})
         self.asked: set[str] = set()
         self.header, self._skip, self._start = self._read_header()
-        self.content = raw
         self._ragged = False
         self._table: pa.Table | None = None
         self._lines: dict[int, int] | None = None
@@ -240,7 +239,7 @@ class Sheet:
     def lines(self, rows: Iterable[int]) -> dict[int, int]:
         """Return the line on which each of these rows begins; rows of another length than the header are noted."""
         wanted, found, row, last = set(rows), {-1: self._start}, 0, 0
-        reader = csv.reader(io.StringIO(self.text, newline=""), strict=True)
+        reader = csv.reader(self._stream(), strict=True)
         short: list[tuple[int, str]] = []
         try:
             for cells in reader:
@@ -261,9 +260,12 @@ class Sheet:
         self.complaints.more += len(short[MAX_PROBLEMS:])
         return found
 
+    def _stream(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(io.BytesIO(self.content), encoding="utf-8-sig", newline="")
+
     def _read_header(self) -> tuple[tuple[str, ...], int, int]:
         """Return the titles, the number of lines to skip to get below them, and the line that they begin on."""
-        reader, before = csv.reader(io.StringIO(self.text, newline=""), strict=True), 0
+        reader, before = csv.reader(self._stream(), strict=True), 0
         try:
             for cells in reader:
                 if cells:
@@ -301,7 +303,7 @@ class Sheet:
             return "skip"
 
         names = [str(number) for number in range(len(self.header))]
-        quoted = '"' in self.text
+        quoted = b'"' in self.content
         try:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(self.content),

@@ -46,7 +46,7 @@ def _waves(facts: Mapping[str, Any]) -> Table:
 
 def _totals(facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column(f"in all ({facts['unit']})" if facts["unit"] else "in all")
+    table.add_column(Text(f"in all ({facts['unit']})" if facts["unit"] else "in all"))
     table.add_column("", justify="right", no_wrap=True)
     for name, value in facts["totals"].items():
         table.add_row(name, money(value))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contagion.errors import BadInput
+from contagion.readers import sheet
 from contagion.readers.edges import read_edges
 from contagion.readers.exposures import read_nodes
 from contagion.readers.words import MAX_PROBLEMS
@@ -197,6 +198,23 @@ def test_the_bad_row_of_a_file_of_many_blocks_is_found(tmp_path: Path) -> None:
     rows[14_000] = "a,b,five"
     found = complaints(tmp_path, "debtor,creditor,amount\n" + "\n".join(rows))
     assert [text.split(":")[1] for text in found] == ["14002"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "expected"),
+    [
+        ("MAX_BYTES", 20, "is larger than"),
+        ("MAX_ROWS", 2, "has 3 rows; at most 2 are read"),
+        ("MAX_NAMES", 2, "debtor: 3 different names; at most 2 are read; is it another column?"),
+        ("MAX_COLUMNS", 2, "e.csv:1: 3 columns; at most 2 are read"),
+    ],
+)
+def test_absurd_sizes_are_refused(
+    limit: str, most: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, limit, most)
+    found = complaints(tmp_path, GOOD)
+    assert any(expected in text for text in found), found
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(

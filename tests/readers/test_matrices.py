@@ -7,7 +7,7 @@ import pytest
 from contagion.errors import BadInput
 from contagion.readers.exposures import read_nodes
 from contagion.readers.files import read_exposures
-from contagion.readers.matrices import read_matrix
+from contagion.readers.matrices import MAX_BANKS, read_matrix
 
 SQUARE = "bank,A,B,C\nA,0,5,0\nB,0,0,2.5\nC,1000,0,0\n"
 
@@ -66,3 +66,8 @@ def test_a_node_file_decides_on_the_order(tmp_path: Path) -> None:
 )
 def test_what_is_no_square_matrix_of_debts_is_refused(content: str, expected: str, tmp_path: Path) -> None:
     assert expected in complaints(tmp_path, content)
+
+
+def test_a_matrix_of_too_many_banks_is_refused_for_an_edge_list(tmp_path: Path) -> None:
+    titles = ",".join(f"b{number}" for number in range(MAX_BANKS + 1))
+    assert "expected at most 5,000; write it as an edge list" in complaints(tmp_path, f"bank,{titles}\n")
