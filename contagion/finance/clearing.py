@@ -8,14 +8,13 @@ what is due: between 0 and 1 for the largest bank and the smallest.
 
 Conventions. ``liabilities[i, j]`` is what i owes j. All claims on a bank have the same rank, external ones included,
 unless these are senior. A bank is in default when its assets fall short of its liabilities by more than 10^-12 of
-these: equity of exactly zero is no default, and rounding makes none. Money in any one unit.
+these (and 10^-15 of its claims): equity of exactly zero is no default, and rounding makes none. Money in any one unit.
 
 Why the systems can be solved. Banks that owe nothing to anybody but each other pass on all that they get, and their
 matrix is singular. In the greatest solution such a set does not fail as a whole, unless senior claims drain it; then
 somebody in it pays nothing, and is left out of the system.
 
-Sources: Eisenberg and Noe (2001), Management Science 47, section 3; Rogers and Veraart (2013), Management Science 59,
-section 3; Elsinger, Lehar and Summer (2006), Management Science 52, for the example.
+Sources: Eisenberg and Noe (2001), Management Science 47(2); Rogers and Veraart (2013), Management Science 59(4).
 """
 
 from typing import Any, Literal, NamedTuple
@@ -76,7 +75,7 @@ def eisenberg_noe(
     Payments are unique but for what circulates in a closed set of banks, none with equity to spare and none with an
     equal creditor outside; there `solution` chooses. ValueError: shapes, negative amounts, debts to oneself.
 
-    The example of Elsinger, Lehar and Summer (2006, section 2), which pays 2, 28/15 and 52/15:
+    The example of Elsinger, Lehar and Summer (2006, Management Science 52(9), section 2) pays 2, 28/15 and 52/15:
 
     >>> cleared = eisenberg_noe([[0, 0, 2], [3, 0, 1], [3, 1, 0]], [1, 1, 1])
     >>> cleared.payments.round(4).tolist(), [wave.tolist() for wave in cleared.waves]
@@ -123,22 +122,17 @@ class _Network(NamedTuple):
     senior: Array
     cash: Array
     income: Array  # from other banks when all of them pay in full
-    rounding: Array  # a shortfall up to this is none
+    rounding: Array  # a shortfall up to this is none; infinite where nothing is owed
     alpha: float
     beta: float
 
     def received(self, recovery: Array) -> Array:
         """Return what every bank gets from others."""
-        received: Array = recovery @ self.claims
-        return received
+        return np.asarray(recovery @ self.claims)
 
     def surplus(self, received: Array) -> Array:
         """Return assets less liabilities."""
         return self.cash + received - self.senior - self.due
-
-    def solvent(self, received: Array) -> Mask:
-        """Return who can pay in full."""
-        return self.surplus(received) >= -self.rounding
 
     def funds(self, received: Array) -> Array:
         """Return what a default has for claims of the lowest rank, negative where senior ones lose as well."""
@@ -162,7 +156,9 @@ def _clear(
     outside = nothing if external is None else _amounts("external_liabilities", external, banks)
     first, equal = (outside, nothing) if senior else (nothing, outside)
     due = claims.sum(axis=1) + equal
-    network = _Network(claims, due, equal, first, cash, claims.sum(axis=0), TIE * (due + first), alpha, beta)
+    income, owed = claims.sum(axis=0), due + first
+    rounding = np.where(owed > 0, TIE * owed + ROUNDING * income, np.inf)
+    network = _Network(claims, due, equal, first, cash, income, rounding, alpha, beta)
     recovery, failed, waves = _cascade(network, network.surplus(network.income), 1.0)
     lowered, fallen = _least(network, recovery, failed)
     feared = np.flatnonzero(fallen & ~failed)
@@ -181,10 +177,8 @@ def _checked_claims(liabilities: Any) -> Any:
         claims.sum_duplicates()
         claims.eliminate_zeros()
     for entry in np.flatnonzero(~((claims.data > 0) & np.isfinite(claims.data)))[:1]:
-        debtor, creditor = np.searchsorted(claims.indptr, entry, side="right") - 1, claims.indices[entry]
-        raise ValueError(
-            f"liabilities[{debtor}, {creditor}] is {claims.data[entry]}, expected a finite amount of at least 0"
-        )
+        what = f"liabilities[{np.searchsorted(claims.indptr, entry, side='right') - 1}, {claims.indices[entry]}]"
+        raise ValueError(f"{what} is {claims.data[entry]}, expected a finite amount of at least 0")
     for bank in np.flatnonzero(claims.diagonal())[:1]:
         raise ValueError(f"liabilities[{bank}, {bank}] is {claims.diagonal()[bank]}, expected 0: nobody owes itself")
     return claims
@@ -285,9 +279,9 @@ def _solved(flow: Any, own: Array, guess: Array) -> Array:
     if not flow.nnz:
         return own
     if own.size <= SMALL:
-        dense: Array = np.linalg.solve(np.eye(own.size) - flow.toarray(), own)
-        return dense
-    found, last = guess, np.inf
+        return np.asarray(np.linalg.solve(np.eye(own.size) - flow.toarray(), own))
+    found: Array = guess
+    last = np.inf
     for _ in range(20):
         found = own + flow @ found
         left = own + flow @ found - found
@@ -298,11 +292,12 @@ def _solved(flow: Any, own: Array, guess: Array) -> Array:
             break
         found, last = found + _stabilised(flow, left), error
     factors = splu(csc_array(eye(own.size, format="csc") - flow))
-    direct: Array = factors.solve(own)
-    direct += factors.solve(own + flow @ direct - direct)
-    return direct
+    found = factors.solve(own)
+    found += factors.solve(own + flow @ found - found)
+    return found
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _stabilised(flow: Any, own: Array) -> Array:
     """Return about x = own + flow @ x, by at most 100 steps of BiCGSTAB (van der Vorst 1992).
 
@@ -320,7 +315,7 @@ def _stabilised(flow: Any, own: Array) -> Array:
             break
         step = left + (rho / last) * (length / omega) * (step - omega * image)
         image = step - flow @ step
-        if not (along := dot(own, image)):
+        if not (rho and (along := dot(own, image))):
             break
         length = rho / along
         half = left - length * image
@@ -328,37 +323,39 @@ def _stabilised(flow: Any, own: Array) -> Array:
         omega = dot(turned, half) / (dot(turned, turned) or 1.0)
         found += length * step + omega * half
         left = half - omega * turned
-        if not (rho and omega):
+        if not omega:
             break
     return found
 
 
-def _least(network: _Network, recovery: Array, failed: Mask) -> tuple[Array, Mask]:
+def _least(network: _Network, greatest: Array, failed: Mask) -> tuple[Array, Mask]:
     """Return the least recoveries, and who does not pay in full in them.
 
-    From below, rounds of payment find those that are solvent whatever others do. With these given, and with
-    defaults that cost no more than the least they can (a network like Eisenberg and Noe's), payments are bounded
-    from below, and are the least solution when nobody else could pay in full.
+    From below, rounds of payment find who is solvent whatever others do. If all are that are solvent in the greatest
+    solution, there is no other. Else, these given, a network like Eisenberg and Noe's, in which nobody pays more than
+    in default or than is due, bounds payments from below; they are the least if nobody else could pay in full.
     """
     if network.alpha == network.beta == 1:
-        drained = _drained(network, recovery, network.funds(network.received(recovery)))
-        return drained, failed | (drained < recovery)
-    safe, recovery, exact = np.zeros_like(failed), np.zeros_like(recovery), False
+        drained = _drained(network, greatest, network.funds(network.received(greatest)))
+        return drained, failed | (drained < greatest)
+    safe, recovery, exact = np.zeros_like(failed), np.zeros_like(greatest), False
     owed = np.where(network.due > 0, network.due, 1)
     while True:
         received = network.received(recovery)
-        solvent = safe | network.solvent(received)
+        solvent = safe | (network.surplus(received) >= -network.rounding)
         if solvent.sum() > safe.sum():
             safe, exact = solvent, False
             recovery = np.where(safe, 1, np.clip(network.funds(received) / owed, 0, 1))
+        elif not (failed ^ ~safe).any():
+            return greatest, failed
         elif exact:
             return recovery, ~safe
         else:
             funds = np.where(safe, np.inf, network.funds(network.income))
-            recovery = _cascade(network, funds - network.due, network.beta)[0]
+            recovery, exact = _cascade(network, funds - network.due, network.beta)[0], True
             if network.beta == 1:
-                recovery = _drained(network, recovery, np.where(safe, np.inf, network.funds(network.received(recovery))))
-            exact = True
+                funds = np.where(safe, np.inf, network.funds(network.received(recovery)))
+                recovery = _drained(network, recovery, funds)
 
 
 def _drained(network: _Network, recovery: Array, funds: Array) -> Array:
@@ -378,8 +375,6 @@ def _drained(network: _Network, recovery: Array, funds: Array) -> Array:
     inside = np.bincount(debtors[part[debtors] == part[among.indices]], minlength=banks.size)
     leaking = inside < np.diff(claims.indptr)[banks]
     closed = banks[~np.isin(part, part[leaking])]
-    if not closed.size:
-        return recovery
     recovery = recovery.copy()
     recovery[closed] = 0
     own = network.funds(network.received(recovery))[closed] / due[closed]
