@@ -63,7 +63,8 @@ def differential(
     same unit, above 0; shock : share of its equity that each bank loses at first, shape (banks,), or (banks, shocks)
     for many at once, such as ``numpy.eye(banks)`` for the default of each bank by itself; tolerance : largest distress
     that may stay where it is, so that in the linear regime h is too small by up to about tolerance / (1 - spectral
-    radius); rounds : stop after so many. Raises ValueError for figures out of range.
+    radius), and close to a radius of 1 rounds go into the thousands; rounds : stop after so many. Raises ValueError for
+    figures out of range.
 
     Source: Bardoscia et al. (2015); the example of three banks is that of NetworkRiskMeasures, DR-01.
 
@@ -74,11 +75,13 @@ def differential(
     >>> differential(exposures, equity, [0.02, 0.02, 0.02]).distress.round(12).tolist()
     [0.52, 1.0, 1.0]
     """
+    if not tolerance >= 0:
+        raise ValueError(f"a tolerance of {tolerance}; 0 or more expected")
     claims, scale, initial = _checked(exposures, equity, shock)
-    distress, passed = initial, np.zeros_like(initial)
+    distress, passed, change = initial, np.zeros_like(initial), np.empty_like(initial)
     done = np.zeros(initial.shape[1:], np.int64)
     while True:
-        change = np.minimum(distress, 1)
+        np.minimum(distress, 1, out=change)
         change -= passed
         residual = change.max(axis=0, initial=0)
         active = residual > tolerance
@@ -86,7 +89,8 @@ def differential(
             active &= done < rounds
         if not active.any():
             break
-        change *= active
+        if not active.all():
+            change *= active
         passed += change
         distress = claims @ passed
         distress /= scale

@@ -55,11 +55,11 @@ def sir(
     """Return one random epidemic, from the seeds infected at time 0.
 
     graph : SciPy sparse or array, an entry [u, v] is a contact from u to v (symmetric where contacts are mutual);
-    transmission_rate : per contact, recovery_rate : per node, both per unit of time. All nodes and contacts are drawn,
-    so that the cost is that of the graph even where few are infected. Raises ValueError for negative rates or seeds
-    that are no nodes.
+    transmission_rate : per contact, recovery_rate : per node, both per unit of time and 0 or more. All nodes and
+    contacts are drawn, so that the cost is that of the graph even where few are infected. Raises ValueError for rates
+    and seeds out of range.
 
-    Sources: see the module; with an endless infection everybody connected is reached in the end.
+    Source: Kenah and Robins (2007). Without recovery everybody whom contacts lead to is reached in the end:
 
     >>> line = csr_array(([1] * 4, ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
     >>> found = sir(line, 1.0, 0.0, [0], np.random.default_rng(1))
@@ -91,4 +91,5 @@ def _transmitting(contacts: csr_array, delay: Floats, period: Floats) -> csr_arr
 def _waits(rng: np.random.Generator, count: int, rate: float, what: str) -> Floats:
     if not rate >= 0:
         raise ValueError(f"a {what} rate of {rate}; 0 or more expected")
-    return rng.standard_exponential(count) / rate if rate > 0 else np.full(count, np.inf)
+    with np.errstate(over="ignore"):
+        return rng.standard_exponential(count) / rate if rate > 0 else np.full(count, np.inf)

@@ -2,7 +2,8 @@
 
 A round posts all losses of the failures of the last one and only then asks who fails, so that the result does not
 depend on any order, and the wave of a failure is its canonical depth: 0 for the seeds, which the shock has failed. A
-round looks at the claims on those who have just failed and at nothing else: the cost of a cascade follows what fails.
+round looks at the claims on those who have just failed and at nothing else: after one look at every bank, the cost of a
+cascade follows what fails.
 
 Sources: C. H. Furfine (2003), Interbank exposures: quantifying the risk of contagion, J. Money, Credit and Banking 35;
 D. J. Watts (2002), A simple model of global cascades on random networks, PNAS 99, for counts of neighbours.
@@ -57,9 +58,9 @@ def furfine(
     exposures[i, j] : what creditor i has lent to debtor j, a CSC array for least work; equity : shape (banks,), same
     unit; seeds : the banks that the shock fails, as indices; loss_given_default : 1 less the recovery rate, one for all
     or one for each debtor. A bank fails when its loss exceeds its equity; where it equals it too if
-    `insolvent_at_zero`. Exposures in integers are summed as such and one rate for all is multiplied once, so with a
-    rate of 1 no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is insolvent
-    before the shock and no seed, and for figures out of range.
+    `insolvent_at_zero`. Exposures in integers are summed as such and one rate for all is multiplied once, so with the
+    integer 1 as rate no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is
+    insolvent before the shock and no seed, and for figures out of range.
 
     Source: Furfine (2003); FF-01.
 
@@ -73,6 +74,8 @@ def furfine(
     equity, rate = np.asarray(equity), np.asarray(loss_given_default)
     claims = csc_array(exposures)
     seeds = _checked(claims.shape, len(equity), seeds)
+    if np.isnan(equity).any():
+        raise ValueError(f"the equity of bank {np.argmax(np.isnan(equity))} is nan; an amount expected")
     if not np.all((rate >= 0) & (rate <= 1)) or rate.shape not in ((), equity.shape):
         raise ValueError(
             f"loss given default is {rate}; a number from 0 to 1 expected, or one for each of {len(equity)}"
@@ -170,7 +173,7 @@ def _rounds(
         front = touched[place[touched] == order]
         wave[front] = len(sizes)
         sizes.append(len(front))
-    return wave, np.array(sizes if len(sizes) == 1 else sizes[:-1])
+    return wave, np.array(sizes[:-1] or sizes)
 
 
 def _entries(pointers: NDArray[Any], rows: Integers) -> Integers:

@@ -274,6 +274,7 @@ def test_nothing_fails_without_a_seed() -> None:
         ([[0, 1], [1, 0]], [1, 1], [0], [1, 1, 1], "loss given default is .*one for each of 2"),
         ([[0, -1], [1, 0]], [1, 1], [0], 1, "an exposure is -1"),
         ([[0, np.nan], [1, 0]], [1, 1], [0], 1, "an exposure is nan"),
+        ([[0, 1], [1, 0]], [1, np.nan], [0], 1, "the equity of bank 1 is nan"),
         ([[0, 1], [1, 0]], [1, -1], [0], 1, "1 of the 2 nodes fail before any loss .* such as 1 with equity -1"),
     ],
 )
