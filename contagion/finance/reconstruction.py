@@ -51,11 +51,12 @@ def maximum_entropy(liabilities: ArrayLike, assets: ArrayLike) -> Reconstruction
 def minimum_density(liabilities: ArrayLike, assets: ArrayLike, *, seed: int = 0) -> Reconstruction:
     """Return a matrix with these totals, few links and nothing on the diagonal.
 
-    The heuristic of Anand, Craig and von Peter (2015): links are drawn one after the other, more likely
-    where what is left to owe and to lend differ by a large factor, max(owe/lend, lend/owe), so that small banks are
-    served by large ones; each takes as much as both ends have left. Their search also takes links back at random, to
-    trade off links against gaps; here every draw uses up one end, which leaves no gap and at most 2n - 1 links, and
-    what is left of a bank for itself in the end is passed through another's link. `seed` decides among the matrices.
+    The heuristic of Anand, Craig and von Peter (2015): links are drawn one after the other, more likely where what is
+    left to owe and to lend differ by a large factor, max(owe/lend, lend/owe), so that small banks are served by large
+    ones; each takes as much as both ends have left. Their search also takes links back at random, to trade off links
+    against gaps; here every draw uses up one end, which leaves no gap and at most 2n - 1 links. What a bank has left
+    for itself alone in the end, if anything, is passed through another's link, which can add some. `seed` decides
+    among the matrices.
     ValueError for totals that no matrix has.
 
     >>> found = minimum_density([4, 1, 0, 0], [0, 0, 2, 3])
@@ -64,20 +65,29 @@ def minimum_density(liabilities: ArrayLike, assets: ArrayLike, *, seed: int = 0)
     """
     owed, lent = _checked(liabilities, assets)
     rng = np.random.default_rng(seed)
-    owe, lend, dust = owed.copy(), lent.copy(), 1e-14 * owed.sum()
+    dust = 1e-14 * owed.sum()  # what rounding leaves is no reason for a link
+    owe, lend = np.where(owed > dust, owed, 0), np.where(lent > dust, lent, 0)
     links: dict[tuple[int, int], float] = {}
     weights = _weights(owe[:, None], lend[None, :])
     np.fill_diagonal(weights, 0)
-    while (by_row := weights.sum(axis=1)).any():
+    by_row = weights.sum(axis=1)
+    while by_row.any():
         debtor = _draw(rng, by_row)
-        creditor = _draw(rng, weights[debtor])
-        amount = min(owe[debtor], lend[creditor])
-        links[debtor, creditor] = links.get((debtor, creditor), 0.0) + amount
-        owe[debtor], lend[creditor] = owe[debtor] - amount, lend[creditor] - amount
-        owe[owe <= dust], lend[lend <= dust] = 0, 0  # what rounding leaves is no reason for a link
-        weights[debtor] = _weights(owe[debtor], lend)
-        weights[:, creditor] = _weights(owe, lend[creditor])
-        np.fill_diagonal(weights, 0)
+        if not weights[debtor].any():
+            by_row[debtor] = 0  # where only rounding had been left
+        else:
+            creditor = _draw(rng, weights[debtor])
+            amount = min(owe[debtor], lend[creditor])
+            links[debtor, creditor] = links.get((debtor, creditor), 0.0) + amount
+            owe[debtor] = left if (left := owe[debtor] - amount) > dust else 0
+            lend[creditor] = left if (left := lend[creditor] - amount) > dust else 0
+            before = weights[:, creditor].copy()
+            weights[debtor], weights[:, creditor] = _weights(owe[debtor], lend), _weights(owe, lend[creditor])
+            weights[debtor, debtor] = weights[creditor, creditor] = 0
+            by_row = np.maximum(by_row + weights[:, creditor] - before, 0)
+            by_row[debtor] = weights[debtor].sum()
+        if not by_row.any():
+            by_row = weights.sum(axis=1)
     _pass_through(links, owe, lend)
     pairs = np.array(list(links), dtype=np.int64).reshape(-1, 2)
     shape = (len(owed), len(owed))
