@@ -19,10 +19,13 @@ _PURPOSES = {
 class Problem(NamedTuple):
     """One thing wrong with an input: where it stands and what it is.
 
-    Lines and columns count from 1; line 0 means there is no text, as for a graph built in Python.
+    Lines and columns count from 1; line 0 means there is no text, as for a graph built in Python, and column 0 that
+    the path says it: the column of a table.
 
     >>> print(Problem("a.toml", 3, 7, "shock.size", "must be negative"))
     a.toml:3:7: shock.size: must be negative
+    >>> print(Problem("banks.csv", 3, 0, "equity", "is not a number"))
+    banks.csv:3: equity: is not a number
     >>> print(Problem("graph", 0, 0, "", "has no nodes"))
     graph: has no nodes
     """
@@ -35,7 +38,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         """Return ``file:line:column: path: what`` without the parts that are unknown."""
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        place = ":".join(map(str, (self.file, *(number for number in (self.line, self.column) if number))))
         return ": ".join(part for part in (place, self.path, self.what) if part)
 
 

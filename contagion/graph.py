@@ -193,8 +193,10 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
         return [Finding((), f"the exposure graph is an nx.MultiDiGraph, not {type(graph).__name__}")]
     findings = [f for name, data in graph.nodes(data=True) for f in _check_node(graph, name, data)]
     names: dict[str, Path] = {}
+    assets = {name for name, data in graph.nodes(data=True) if data.get("kind") == "asset"}
+    known = {"asset": assets, "node": set(map(str, graph))}
     for source, target, data in graph.edges(data=True):
-        findings += _check_edge(graph, source, target, data)
+        findings += _check_edge(graph, source, target, data, known)
         name, path = edge_name(source, target, data), _path(data, source, target)
         if name in names:
             findings.append(Finding(path, f"a second edge {name!r}: give one of them a name of its own"))
@@ -336,7 +338,10 @@ def _check_marks(graph: nx.MultiDiGraph, path: Path, marks: Any) -> list[Finding
     ]
 
 
-def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[str, Any]) -> list[Finding]:
+def _check_edge(
+    graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[str, Any], known: Mapping[str, set[str]]
+) -> list[Finding]:
+    """Return what is wrong with an edge; `known` has the names of assets and of nodes."""
     path = _path(data, source, target)
     if not source or not target:
         absent = missing("from" if not source else "to", data).removeprefix("is required but missing")
@@ -356,12 +361,8 @@ def _check_edge(graph: nx.MultiDiGraph, source: Any, target: Any, data: Mapping[
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
             findings.append(Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}"))
-    assets = {n for n, d in graph.nodes(data=True) if d.get("kind") == "asset"}
     try:
-        role.params.model_validate(
-            {key: value for key, value in data.items() if key != "path"},
-            context={"asset": assets, "node": set(map(str, graph))},
-        )
+        role.params.model_validate({key: value for key, value in data.items() if key != "path"}, context=dict(known))
     except ValidationError as error:
         findings += [Finding((*path, *where), what) for where, what in explain(error, role.params)]
     return findings

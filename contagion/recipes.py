@@ -66,7 +66,8 @@ def provenance(recipe: Recipe, model: Scenario) -> dict[str, Any]:
         "seed": model.params.seed,
         "versions": versions(),
         "platform": platform.platform(),
-        "inputs": {model.source.file: model.source.sha256},
+        "inputs": {model.source.file: model.source.sha256} | {i.name: i.provenance.sha256 for i in model.inputs},
+        **({"tables": [i.provenance._asdict() for i in model.inputs]} if model.inputs else {}),
     }
 
 
@@ -94,6 +95,9 @@ def differences(manifest: Mapping[str, Any], model: Scenario) -> Iterable[str]:
     """Return what is not as it was when a run was made, in words."""
     if model.source.sha256 not in manifest.get("inputs", {}).values():
         yield "scenario.toml is not the text that was run"
+    for name, _, provenance in model.inputs:
+        if provenance.sha256 not in manifest.get("inputs", {}).values():
+            yield f"{name} is not the file that was run"
     then, now = manifest.get("versions", {}), versions()
     changed = [f"{name} {then.get(name, '?')} -> {now[name]}" for name in now if then.get(name) != now[name]]
     yield "versions: " + ", ".join(changed) if changed else "all versions are the same"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from contagion.errors import BadInput, Problem
 from contagion.log import Channel, names_of
+from contagion.readers.rows import outside
 from contagion.why import Chain, explain
 
 Columns = dict[str, NDArray[Any]]
@@ -66,7 +67,8 @@ class Books:
 class Run:
     """The tables, books and summary of one run.
 
-    tables : events, postings, prices, contributions, failures, balances, accounts, losses and bilateral, as columns.
+    tables : events, postings, prices, contributions, failures, balances, accounts, losses and bilateral, as columns;
+    inputs : the files beside the scenario, by their names in it, which are saved beside its copy.
     """
 
     tables: dict[str, Columns]
@@ -75,6 +77,7 @@ class Run:
     graph: dict[str, Any] = field(default_factory=dict)
     scenario: dict[str, Any] = field(default_factory=dict)
     source: str = ""
+    inputs: dict[str, bytes] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
@@ -123,6 +126,9 @@ class Run:
             claim(directory, self.manifest)
         if self.source:
             _write(directory / "scenario.toml", self.source)
+        for name, content in self.inputs.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(content)
         write_json(directory / "scenario.resolved.json", self.scenario)
         for name in self.tables:
             temporary = directory / f".{name}.parquet"
@@ -195,7 +201,14 @@ def load_run(directory: Path) -> Run:
     text = directory / "scenario.toml"
     source = _decoded(text) if text.exists() else ""
     scenario, graph = _read_json(directory, "scenario.resolved.json"), _read_json(directory, "graph.json")
-    return Run(tables, books, manifest, graph, scenario, source, facts, directory)
+    inputs = {name: (directory / name).read_bytes() for name in _inputs(manifest) if (directory / name).is_file()}
+    return Run(tables, books, manifest, graph, scenario, source, inputs, facts, directory)
+
+
+def _inputs(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that a run was made from, those inside its directory alone."""
+    names = [str(table.get("path")) for table in manifest.get("tables", ()) if isinstance(table, dict)]
+    return [name for name in names if not outside(name)]
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from contagion.assembly import build, check_graph
 from contagion.errors import BadInput, Misfit, Problem, closest
 from contagion.log.kinds import KINDS
 from contagion.params import Duration, Params, Positive, Share, explain, plain
+from contagion.readers.rows import KEYS, Input, Tables, outside
 from contagion.simulation import Simulation
 from contagion.source import Source, parse_source, read_source
 
@@ -84,6 +85,9 @@ class ScenarioParams(Params):
     monotone: bool = False
     nodes: dict[str, dict[str, Any]]
     edges: list[dict[str, Any]] = []
+    nodes_csv: str = ""
+    exposures_csv: str = ""
+    positions_csv: str | list[str] = []
     shocks: list[dict[str, Any]] = []
     switches: dict[str, Switch] = {}
     targets: list[Target] = []
@@ -100,6 +104,7 @@ class Scenario:
     params: ScenarioParams
     source: Source
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
     _opened: list[Simulation] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -180,35 +185,39 @@ def parse_override(text: str) -> tuple[str, Any]:
 def _validated(
     source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False
 ) -> Scenario:
-    data, problems = _extended(source)
+    (data, problems), given = _extended(source), dict(overrides)
     if reduced and isinstance(data.get("reduced"), dict):
         overrides = {**data["reduced"], **overrides}
+    data |= {key: overrides.pop(key) for key in KEYS if key in overrides}
+    tables, first = _tables(source, data, problems)
+
+    def problem(path: schema.Path, what: str) -> Problem:
+        return tables.problem(path, what, first) or source.problem(_stated(source, path), what)
+
     for key, value in overrides.items():
         try:
             _override(data, key.split("."), value)
         except KeyError as error:
             problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
     params, found = _checked(data)
-    problems += [source.problem(_stated(source, path), what) for path, what in found]
+    problems += [problem(path, what) for path, what in found]
     if params is None:
-        raise BadInput(sorted(problems))
+        raise BadInput(tables.shortened(problems))
     graph = _graph_of(params)
-    problems += [
-        source.problem(_stated(source, path), what) for path, what in check_graph(graph, allow_code=allow_code)
-    ]
+    problems += [problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
     problems += _check_switches(source, params)
     if problems:
-        raise BadInput(sorted(problems))
+        raise BadInput(tables.shortened(problems))
     try:
         opened = build(graph, allow_code=allow_code, drawn={} if keep else None)
     except BadInput as error:
         misfit = error.__cause__
         if isinstance(misfit, Misfit):
-            raise BadInput([source.problem(_stated(source, _in_file(params, misfit.path)), misfit.what)]) from None
+            raise BadInput([problem(_in_file(params, misfit.path), misfit.what)]) from None
         raise
     if problems := _check_links(source, params, opened):
         raise BadInput(sorted(problems))
-    return Scenario(params, source, overrides, [opened] if keep else [])
+    return Scenario(params, source, given, tables.inputs, [opened] if keep else [])
 
 
 def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:
@@ -240,6 +249,34 @@ def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:
         except KeyError as error:
             problems.append(source.problem(("set", key), str(error.args[0])))
     return whole | data, problems
+
+
+def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tuple[Tables, int]:
+    """Add the nodes and edges of CSV files to the content of a scenario.
+
+    Return the tables and how many edges the scenario states itself. BadInput for what is wrong with a file, and for
+    what was wrong before; a key that is no file name is left for the check of its type.
+    """
+    nodes, edges = data.get("nodes", {}), data.get("edges", [])
+    first = len(edges) if isinstance(edges, list) else 0
+    stated = {key: value for key in KEYS if isinstance(value := data.get(key), str | list) and value}
+    names = [(key, name) for key, value in stated.items() for name in ([value] if isinstance(value, str) else value)]
+    if not names or not all(isinstance(name, str) for _, name in names):
+        return Tables({}, [], {}, [], ()), first
+    problems += [source.problem((key,), f"{name!r} {fault}") for key, name in names if (fault := outside(name))]
+    if problems:
+        raise BadInput(sorted(problems))
+    from contagion.readers.tables import read_tables  # only those who have tables wait for a CSV reader
+
+    tables = read_tables(Path(source.file).parent, stated)
+    if tables.nodes and isinstance(nodes, dict):
+        double = [name for name in tables.nodes if name in nodes]
+        what = "the scenario states a node of this name itself; expected it in one place"
+        problems += [found for name in double if (found := tables.problem(("nodes", name, "name"), what, 0))]
+        data["nodes"] = tables.nodes | nodes
+    if tables.edges and isinstance(edges, list):
+        data["edges"] = edges + tables.edges
+    return tables, first
 
 
 def _stated(source: Source, path: schema.Path) -> schema.Path:

@@ -118,10 +118,15 @@ def dotted(path: Sequence[str | int]) -> str:
 
 def read_source(path: str | os.PathLike[str]) -> Source:
     """Return the TOML document in a file; BadInput when it cannot be read or is not valid."""
+    return _parse(read_bytes(path, MAX_BYTES), os.fspath(path))
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return what is in a file, one byte more than the limit at most; BadInput when it cannot be read."""
     file = os.fspath(path)
     try:
         with open(file, "rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(limit + 1)
     except (FileNotFoundError, NotADirectoryError):
         what = _missing(Path(file))
     except (IsADirectoryError, PermissionError):  # Windows does not permit to open a directory
@@ -130,8 +135,6 @@ def read_source(path: str | os.PathLike[str]) -> Source:
         what = f"cannot be read: {error.strerror}"
     except ValueError as error:
         what = f"is not a file name: {error}"
-    else:
-        return _parse(raw, file)
     raise BadInput([Problem(file, 0, 0, "", what)])
 
 
@@ -195,7 +198,10 @@ class _HugeNumber(ValueError):
 
 def _parse(raw: bytes, file: str) -> Source:
     """Return the document in the bytes of a file."""
-    text = _decode(raw, file)
+    if len(raw) > MAX_BYTES:
+        what = f"is larger than {MAX_BYTES // 2**20} MiB; keep large tables in CSV files and name them here"
+        raise BadInput([Problem(file, 0, 0, "", what)])
+    text = decoded(raw, file)
     tokens = [(match.start(), match[0]) for match in _TOKEN.finditer(text) if match[0][0] != "#"]
     if all(token == "\n" for _, token in tokens):
         what = "has nothing but comments" if "#" in text else "is empty"
@@ -209,11 +215,8 @@ def _parse(raw: bytes, file: str) -> Source:
     return Source(file, text, data, hashlib.sha256(raw).hexdigest(), offsets)
 
 
-def _decode(raw: bytes, file: str) -> str:
-    """Return the text in the bytes of a file, without a byte order mark."""
-    if len(raw) > MAX_BYTES:
-        what = f"is larger than {MAX_BYTES // 2**20} MiB; keep large tables in CSV files and name them here"
-        raise BadInput([Problem(file, 0, 0, "", what)])
+def decoded(raw: bytes, file: str) -> str:
+    """Return the text in the bytes of a file, without a byte order mark; BadInput where they are not UTF-8."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 FLOORS = {
     "units": 0, "errors": 0,
     "ledger": 1, "log": 1, "network": 1, "params": 1, "source": 1, "finance": 1,
-    "ports": 2, "graph": 2, "why": 2, "accounts": 2,
+    "ports": 2, "graph": 2, "why": 2, "accounts": 2, "readers": 2,
     "routes": 3, "runs": 3, "simulation": 3, "venues": 3,
     "mechanisms": 4, "shocks": 4, "metrics": 4,
     "assembly": 5,
@@ -34,9 +34,9 @@ ANALYSIS = ("metrics", "runs", "why", "report", "plot", "terminal")
 THIRD_PARTY = {
     "simpy": ("ports", "simulation", "mechanisms", "shocks"),
     "networkx": ("graph", "assembly", "scenario", "study", "readers", "report", "exports"),
-    "scipy": ("finance", "metrics", "study"),
+    "scipy": ("finance", "metrics", "study", "readers"),
     "pydantic": ("params", "graph", "scenario", "assembly", "mechanisms", "shocks"),
-    "pyarrow": ("log", "runs", "cli"),
+    "pyarrow": ("log", "runs", "cli", "readers"),
     "click": ("cli",),
     "rich": ("cli", "terminal"),
     "matplotlib": ("plot",),

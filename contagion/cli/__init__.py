@@ -10,7 +10,7 @@ import sys
 import click
 
 import contagion
-from contagion.cli import fragility, reading, running, scenarios, studies
+from contagion.cli import clearing, fragility, reading, running, scenarios, studies
 from contagion.cli.shell import Commands
 
 __all__ = ["main"]
@@ -28,7 +28,7 @@ def main(debug: bool) -> None:
 
 for _command in (
     running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, reading.links,
-    reading.diff, reading.bilateral, reading.targets, studies.attribute, fragility.fragility, running.verify,
-    scenarios.graph,
+    reading.diff, reading.bilateral, reading.targets, studies.attribute, fragility.fragility, clearing.clear,
+    running.verify, scenarios.graph,
 ):  # fmt: skip
     main.add_command(_command)

@@ -76,6 +76,7 @@ def run(
     tables["bilateral"] = bilateral(tables["postings"], tables["prices"], tables["events"]["kind"], base.books)
     if isinstance(model, Scenario):
         base.scenario, base.source = model.resolved(), model.source.text
+        base.inputs = {name: content for name, content, _ in model.inputs}
         if stated := base.scenario["links"]:
             base.facts["links"] = links.observed(stated, tables["events"], tables["prices"], base.books)
     if twins and shock:

@@ -1,0 +1,183 @@
+"""`clear`: a classical model on an exposure file."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import contagion.cli.shell as shell
+from contagion.cli.models import MODELS
+from contagion.errors import BadInput, Problem, closest
+
+if TYPE_CHECKING:
+    from contagion.cli.models import Outcome
+    from contagion.readers.exposures import Exposures
+
+DEFAULTS: dict[str, Any] = {"senior": False, "solution": "greatest", "seed_bank": ()}
+"""What options are where they are not given and a model can do without."""
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``debtor=Borrower,amount=Value`` as it was typed."""
+    if texts:
+        _titles(texts)
+    return texts
+
+
+def _titles(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return our names of columns -> titles in the file."""
+    from contagion.readers.files import COLUMNS
+
+    titles: dict[str, str] = {}
+    for part in (part for text in texts for part in text.split(",")):
+        key, sign, title = (word.strip() for word in part.partition("="))
+        if not (sign and key and title):
+            raise click.BadParameter(f"{part!r} is not OURS=TITLE, such as debtor=Borrower")
+        if key not in COLUMNS:
+            raise click.BadParameter(f"no column {key!r}{closest(key, COLUMNS)}; ours are {', '.join(COLUMNS)}")
+        titles[key] = title
+    return titles
+
+
+_SHARE = click.FloatRange(0, 1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", type=click.Choice(list(MODELS)), required=True, help="See the list below.")
+@click.option(
+    "--orientation", type=click.Choice(["asset", "liability"]),
+    help="Of a square matrix or a graph: a row has lent to the columns, or owes them.",
+)  # fmt: skip
+@click.option("--nodes", type=click.Path(path_type=Path), metavar="CSV", help="Cash, equity, ... of each bank.")
+@click.option(
+    "--columns", multiple=True, callback=_pairs, metavar="OURS=TITLE,...", help="What the file calls a column."
+)
+@click.option("--unit", default="", metavar="TEXT", help="Of the amounts, such as 'EUR m'; printed as it is.")
+@click.option(
+    "--reconstruct", type=click.Choice(["maximum-entropy", "minimum-density"]),
+    help="Make a matrix from totals by bank.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of minimum-density.")
+@click.option("--alpha", type=_SHARE, help="Share of its cash that a bank in default pays on.")
+@click.option("--beta", type=_SHARE, help="Share of its receipts that a bank in default pays on.")
+@click.option("--lgd", type=_SHARE, help="Loss given default.")
+@click.option(
+    "--seed-bank", multiple=True, metavar="NAME", help="Who fails, or is shocked, first; default of a shock: all."
+)
+@click.option("--shock", type=_SHARE, help="Share of its equity that a shocked bank loses.")
+@click.option("--senior", is_flag=True, default=None, help="External creditors are paid before banks.")
+@click.option(
+    "--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write banks.csv and clearing.json."
+)
+@shell.as_json
+@click.pass_context
+def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None:
+    """Run a classical model on an exposure file: who defaults in which wave, and who loses what.
+
+    FILE is a CSV file with the columns debtor, creditor and amount; a square matrix or a graph (GraphML, GEXF,
+    node-link JSON), both with --orientation; or totals by bank with --reconstruct.
+    """
+    from contagion.readers.files import read_exposures
+
+    chosen = _options(model, options)
+    exposures = read_exposures(
+        file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=_titles(options["columns"]),
+        reconstruct=options["reconstruct"] or "", seed=options["seed"], unit=options["unit"],
+    )  # fmt: skip
+    try:
+        outcome = MODELS[model].solve(exposures, chosen)
+    except BadInput:
+        raise
+    except ValueError as error:  # what a model alone can know about the figures
+        raise BadInput([Problem(str(file), 0, 0, "", f"{model}: {error}")]) from None
+    given = {key: chosen[key] for key in MODELS[model].options}
+    found = facts(model, given, exposures, outcome)
+    if options["output"]:
+        _write(options["output"], ctx, found)
+    if options["as_json"]:
+        shell.print_json(found)
+        return
+    from contagion.terminal import console_on
+    from contagion.terminal.clearing import clearing_text
+
+    click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
+
+
+def _epilog() -> str:
+    width = max(map(len, MODELS))
+    return "\b\nModels:\n" + "\n".join(f"  {name:<{width}}  {model.about}" for name, model in MODELS.items())
+
+
+clear.epilog = _epilog()
+
+
+def _options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a model; a usage error for one that it does not know, or cannot do without."""
+    every = dict.fromkeys(key for other in MODELS.values() for key in other.options)
+    given = {key: options[key] for key in every if options[key] not in (None, ())}
+    for key in given:
+        if key not in MODELS[model].options:
+            others = ", ".join(name for name, other in MODELS.items() if key in other.options)
+            raise click.UsageError(f"{model} has no --{key.replace('_', '-')}: it is an option of {others}")
+    if absent := [key for key in MODELS[model].required if key not in given]:
+        words = " and ".join(f"--{key.replace('_', '-')}" for key in absent)
+        raise click.UsageError(f"{model} needs {words}")
+    return DEFAULTS | given
+
+
+def facts(model: str, options: Mapping[str, Any], exposures: "Exposures", outcome: "Outcome") -> dict[str, Any]:
+    """Return everything there is to say, as JSON knows it."""
+    names = exposures.names
+    columns = {"loss": outcome.losses, **outcome.columns}
+    waves = [sorted(names[bank] for bank in wave) for wave in outcome.waves]
+    return {
+        "model": model,
+        "options": {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()},
+        "unit": exposures.unit,
+        "reconstructed": exposures.reconstructed or None,
+        "provenance": [{**part._asdict(), "dropped": dict(part.dropped)} for part in exposures.provenance],
+        "banks": len(names),
+        "links": int(exposures.owes.nnz),
+        "exposures": float(exposures.owes.sum()),
+        "first_wave": outcome.first,
+        "waves": waves,
+        "depth": max(len(waves) + outcome.first - 1, 0),
+        "defaults": sum(map(len, waves)),
+        "totals": dict(outcome.totals),
+        "notes": list(outcome.notes),
+        "nodes": [
+            {"name": name, **dict(zip(columns, row, strict=True))}
+            for name, row in zip(names, zip(*(map(float, c) for c in columns.values()), strict=True), strict=True)
+        ],
+    }
+
+
+def _write(output: Path, ctx: click.Context, found: Mapping[str, Any]) -> None:
+    """Write all facts, and a CSV file with a row a bank, into a new directory."""
+    import csv
+
+    from contagion.recipes import versions
+    from contagion.runs import recorded, write_json
+
+    inputs = {part["path"]: part["sha256"] for part in found["provenance"]}
+    manifest = {
+        "command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ"), "inputs": inputs,
+        "versions": versions(),
+    }  # fmt: skip
+    directory = shell.place(output, "clearing")
+    with recorded(directory, manifest):
+        wave_of = {name: number + found["first_wave"] for number, wave in enumerate(found["waves"]) for name in wave}
+        with open(directory / "banks.csv", "w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["name", "wave", *list(found["nodes"][0])[1:], "reconstructed"])
+            for row in found["nodes"]:
+                name, *figures = row.values()
+                writer.writerow([name, wave_of.get(name, ""), *figures, found["reconstructed"] or "no"])
+        write_json(directory / "clearing.json", dict(found))
+        write_json(directory / "manifest.json", {"status": "complete"} | manifest)
