@@ -128,7 +128,7 @@ class Run:
             _write(directory / "scenario.toml", self.source)
         for name, content in self.inputs.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (directory / name).write_bytes(content)
+            _write(directory / name, content)
         write_json(directory / "scenario.resolved.json", self.scenario)
         for name in self.tables:
             temporary = directory / f".{name}.parquet"
@@ -207,7 +207,8 @@ def load_run(directory: Path) -> Run:
 
 def _inputs(manifest: Mapping[str, Any]) -> list[str]:
     """Return the names of the files that a run was made from, those inside its directory alone."""
-    names = [str(table.get("path")) for table in manifest.get("tables", ()) if isinstance(table, dict)]
+    tables = manifest.get("tables")
+    names = [str(t.get("path")) for t in (tables if isinstance(tables, list) else ()) if isinstance(t, dict)]
     return [name for name in names if not outside(name)]
 
 
@@ -221,9 +222,9 @@ def write_json(path: Path, value: Any) -> None:
     _write(path, json.dumps(value, indent=1, allow_nan=False, default=str) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8", newline="")
+    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
     os.replace(temporary, path)
 
 

@@ -185,10 +185,10 @@ def parse_override(text: str) -> tuple[str, Any]:
 def _validated(
     source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False
 ) -> Scenario:
-    (data, problems), given = _extended(source), dict(overrides)
+    data, problems = _extended(source)
     if reduced and isinstance(data.get("reduced"), dict):
         overrides = {**data["reduced"], **overrides}
-    data |= {key: overrides.pop(key) for key in KEYS if key in overrides}
+    data |= {key: overrides[key] for key in KEYS if key in overrides}
     tables, first = _tables(source, data, problems)
 
     def problem(path: schema.Path, what: str) -> Problem:
@@ -217,7 +217,7 @@ def _validated(
         raise
     if problems := _check_links(source, params, opened):
         raise BadInput(sorted(problems))
-    return Scenario(params, source, given, tables.inputs, [opened] if keep else [])
+    return Scenario(params, source, overrides, tables.inputs, [opened] if keep else [])
 
 
 def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:

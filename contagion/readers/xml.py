@@ -61,6 +61,8 @@ class _Walk:
         self.parser.CharacterDataHandler = self._characters
         self.path: list[str] = []
         self.titles: dict[tuple[str, str], str] = {}
+        self.declared: list[tuple[str, str]] = []
+        self.defaults: dict[tuple[str, str], str] = {}
         self.kind = ""
         self.key = ""
         self.text = ""
@@ -98,10 +100,12 @@ class _Walk:
         elif tag == "attributes":
             self.kind = attributes.get("class", "")
         elif tag == "attribute":
-            self.titles[self.kind, attributes.get("id", "")] = attributes.get("title", "")
+            self._declare((self.kind,), attributes.get("id", ""), attributes.get("title", ""))
         elif tag == "key":
-            for kind in ("node", "edge") if attributes.get("for") in (None, "all") else (attributes["for"],):
-                self.titles[kind, attributes.get("id", "")] = attributes.get("attr.name", "")
+            kinds = ("node", "edge") if attributes.get("for") in (None, "all") else (attributes["for"],)
+            self._declare(kinds, attributes.get("id", ""), attributes.get("attr.name", ""))
+        elif tag == "default":
+            self.text = ""
         elif tag in ("node", "edge"):
             self._element(tag, attributes)
         elif tag in _VALUES and self.open is not None:
@@ -119,12 +123,17 @@ class _Walk:
         if direction != "directed":
             raise _Refused(f"is {direction}; expected a directed graph, for a debt has a direction")
 
+    def _declare(self, kinds: tuple[str, ...], key: str, title: str) -> None:
+        self.declared = [(kind, title) for kind in kinds]
+        self.titles |= {(kind, key): title for kind in kinds}
+
     def _element(self, tag: str, attributes: dict[str, str]) -> None:
         if self.open is not None:
             raise _Refused(f"has a <{tag}> inside another; expected a flat list")
         if "false" in attributes.get("directed", "") or attributes.get("type", "directed") != "directed":
             raise _Refused("has an edge without a direction; expected directed edges")
-        self.open = Element(self.parser.CurrentLineNumber, tag, dict(attributes))
+        unsaid = {title: value for (kind, title), value in self.defaults.items() if kind == tag and title not in _OWN}
+        self.open = Element(self.parser.CurrentLineNumber, tag, unsaid | attributes)
         (self.found.nodes if tag == "node" else self.found.edges).append(self.open)
 
     def _title(self, key: str) -> str:
@@ -135,7 +144,7 @@ class _Walk:
         return title
 
     def _characters(self, text: str) -> None:
-        if self.path[-1] != "data":
+        if self.path[-1] not in ("data", "default"):
             return
         self.text += text
         if len(self.text) > MAX_TEXT:
@@ -145,6 +154,8 @@ class _Walk:
         tag = self.path.pop()
         if tag == "data" and self.open is not None:
             self._state(self.open, self.text.strip())
+        elif tag == "default":
+            self.defaults |= dict.fromkeys(self.declared, self.text.strip())
         elif tag in ("node", "edge"):
             self.open = None
 

@@ -167,6 +167,13 @@ def test_xml_that_is_no_exposure_graph_is_refused(case: str, tmp_path: Path) -> 
     assert expected in refused(tmp_path, content)
 
 
+def test_a_default_stands_for_what_an_edge_does_not_say(tmp_path: Path) -> None:
+    text = graphml('<node id="a"/>', '<node id="b"/>', '<edge source="a" target="b"/>', edge("b", "a", "3"))
+    path = tmp_path / "g.graphml"
+    path.write_text(text.replace('"amount"/>', '"amount"><default>7</default></key>'), encoding="utf-8")
+    assert read_exposures(path, orientation="liability").owes.toarray().tolist() == [[0, 7], [3, 0]]
+
+
 def test_a_value_cannot_pretend_to_be_an_end_of_an_edge(tmp_path: Path) -> None:
     lines = ['<node id="a"/>', '<node id="b"/>', '<edge source="a" target="b"><data key="s">b</data>'
              '<data key="d">1</data></edge>']  # fmt: skip
