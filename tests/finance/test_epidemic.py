@@ -93,7 +93,7 @@ def graphs(draw: st.DrawFn) -> NDArray[np.int64]:
     return np.array(draw(st.lists(cells, min_size=count, max_size=count)))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(graphs(), st.lists(st.integers(0, 7), max_size=3), st.floats(0, 3), st.floats(0, 3), st.integers(0, 99))
 def test_everybody_is_infected_by_an_infectious_neighbour(
     graph: NDArray[np.int64], chosen: list[int], transmission: float, recovery: float, seed: int

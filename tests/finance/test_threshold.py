@@ -93,7 +93,7 @@ def test_a_ring_of_three_ends_with_the_published_equities(alpha: float) -> None:
 # What a cascade is.
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_same_banks_fail_and_lose_the_same_in_any_order(system: System, at_zero: bool, rng: random.Random) -> None:
     exposures, equity, seeds = system
@@ -103,7 +103,7 @@ def test_the_same_banks_fail_and_lose_the_same_in_any_order(system: System, at_z
     assert found.losses.tolist() == losses
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.booleans())
 def test_a_bank_fails_in_the_first_round_after_its_losses_reach_its_equity(system: System, at_zero: bool) -> None:
     exposures, equity, seeds = system
@@ -116,7 +116,7 @@ def test_a_bank_fails_in_the_first_round_after_its_losses_reach_its_equity(syste
         assert found.wave[bank] == (fails[0] if fails else -1)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems())
 def test_waves_sizes_and_depth_tell_the_same(system: System) -> None:
     exposures, equity, seeds = system
@@ -128,7 +128,7 @@ def test_waves_sizes_and_depth_tell_the_same(system: System) -> None:
     assert np.all(found.sizes[1:] > 0)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems())
 def test_all_losses_are_claims_on_the_failed_and_somebody_bears_them(system: System) -> None:
     exposures, equity, seeds = system
@@ -141,7 +141,7 @@ def test_all_losses_are_claims_on_the_failed_and_somebody_bears_them(system: Sys
     assert (excess == 0) == bool(np.all(found.losses[others] <= equity[others]))
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.integers(1, 1000))
 def test_the_unit_of_money_does_not_matter(system: System, scale: int) -> None:
     exposures, equity, seeds = system
@@ -151,7 +151,7 @@ def test_the_unit_of_money_does_not_matter(system: System, scale: int) -> None:
     assert np.array_equal(scale * once.losses, again.losses)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.randoms(use_true_random=False))
 def test_the_order_of_the_banks_does_not_matter(system: System, rng: random.Random) -> None:
     exposures, equity, seeds = system
@@ -163,7 +163,7 @@ def test_the_order_of_the_banks_does_not_matter(system: System, rng: random.Rand
     assert np.array_equal(again.losses, found.losses[order])
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.sampled_from([0, 0.25, 0.5, 0.75]), st.integers(0, 7))
 def test_more_banks_fail_with_more_seeds_and_with_less_recovery(system: System, rate: float, seed: int) -> None:
     exposures, equity, seeds = system
@@ -174,7 +174,7 @@ def test_more_banks_fail_with_more_seeds_and_with_less_recovery(system: System, 
     assert np.all(found.losses <= worse.losses) and np.all(worse.losses <= worst.losses)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.lists(st.sampled_from([0, 0.25, 0.5, 1]), min_size=8, max_size=8))
 def test_recovery_by_debtor_is_that_of_reduced_exposures(system: System, rates: list[float]) -> None:
     exposures, equity, seeds = system
@@ -207,7 +207,7 @@ def test_integers_stay_integers_beyond_the_reach_of_floats() -> None:
 # Counts of neighbours.
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems(), st.data())
 def test_a_node_fails_when_enough_of_its_neighbours_have(system: System, data: st.DataObject) -> None:
     matrix, thresholds, seeds = system
@@ -218,7 +218,7 @@ def test_a_node_fails_when_enough_of_its_neighbours_have(system: System, data: s
     assert found.losses.tolist() == counts
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(systems())
 def test_a_count_is_a_loss_of_one_on_each_failed_neighbour(system: System) -> None:
     matrix, thresholds, seeds = system
