@@ -295,7 +295,8 @@ def _smallest_fixed_point(reach: _Reach, seeded: float, start: float) -> float:
     q, curvature = start, max((1 - seeded) * reach.curvature, _ROUNDING)
     while (gap := seeded + (1 - seeded) * reach.value(q) - q) > _ROUNDING * q:
         slope = (1 - seeded) * reach.slope(q) - 1
-        q += max(gap, (slope + sqrt(slope**2 + 2 * curvature * gap)) / curvature)
+        root = sqrt(slope**2 + 2 * curvature * gap)
+        q += max(gap, (slope + root) / curvature if slope > 0 else 2 * gap / (root - slope))
         if q >= 1:
             return 1.0
     return q

@@ -198,6 +198,24 @@ def test_the_final_fraction_is_the_smallest_fixed_point(mean: float, seeded: flo
         assert fraction == pytest.approx(late, abs=1e-9)
 
 
+def test_the_smaller_of_two_fixed_points_is_found_just_before_they_meet_and_vanish() -> None:
+    """With 1% of seeds, contagion stops being global at one mean degree; near it, updates take thousands of steps."""
+
+    def fraction(mean: float) -> tuple[float, np.ndarray]:
+        law = poisson_law(mean)
+        return final_default_fraction(law, more_than_a_fifth(law), 0.01), more_than_a_fifth(law)
+
+    everywhere, nowhere = 6.0, 12.0
+    while nowhere - everywhere > 1e-9:
+        middle = (everywhere + nowhere) / 2
+        everywhere, nowhere = (middle, nowhere) if fraction(middle)[0] > 0.5 else (everywhere, middle)
+    for mean, low, high in ((everywhere - 1e-4, 0.99, 1), (nowhere + 1e-4, 0.01, 0.1)):
+        found, needed = fraction(mean)
+        assert low < found < high
+        assert found == pytest.approx(iterated(mean, needed, 0.01, 10_000), abs=1e-6)
+        assert iterated(mean, needed, 0.01, 100) < found - 1e-4
+
+
 @given(st.floats(0.1, 12), st.floats(0, 1), st.floats(0, 1), SHARES, st.booleans())
 def test_more_seeds_and_less_capital_never_mean_fewer_defaults(
     mean: float, one: float, other: float, share: Fraction, ties: bool
