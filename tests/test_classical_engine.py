@@ -1,6 +1,6 @@
 """Classical contagion event by event: the engine ends where the solvers end, and its generations are their rounds.
 
-`CONTAGION_NETWORKS=1000` draws a thousand random networks of each kind; by default there are fewer.
+A thousand random networks of each kind are drawn, or as many as `CONTAGION_NETWORKS` says.
 """
 
 import os
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from contagion.assembly import build
+from contagion.finance.clearing import rogers_veraart
+from contagion.finance.threshold import furfine
 from contagion.graph import compile_graph
 from contagion.metrics.summary import summarise
 from contagion.study.twins import run
@@ -20,7 +22,7 @@ from tests.classical import deleveraging_price, fictitious_default, threshold_ca
 from tests.interbank import Outcome, cascade_graph, clearing_graph, fire_sale_graph, name, outcome, outcome_of
 from tests.invariants import check_run, no_failures
 
-NETWORKS = int(os.environ.get("CONTAGION_NETWORKS", "100"))
+NETWORKS = int(os.environ.get("CONTAGION_NETWORKS", "1000"))
 CLEARING = (
     *("EN-01", "EN-02", "EN-03", "EN-04", "EN-05", "EN-06", "EN-07a", "EN-07b", "EN-08"),
     *("RV-01", "RV-02", "RV-03", "RV-04"),
@@ -155,7 +157,9 @@ def test_random_networks_clear_as_the_solver_says_in_payments_and_rounds() -> No
         expected = fictitious_default(owes, external, outside, **facts, slack=1e-3)
         graph = clearing_of(seed)
         result = outcome_of(graph, build(graph))
-        assert result.waves == expected.waves, f"network {seed}"
+        solved = rogers_veraart(owes, external, outside, **facts)
+        assert result.waves == expected.waves == [wave.tolist() for wave in solved.waves], f"network {seed}"
+        assert solved.payments == pytest.approx(expected.paid, abs=1e-9), f"network {seed}"
         units = (len(owes) + 2) * expected.amplification
         assert result.paid == pytest.approx(expected.paid, abs=units * 1e-6), f"network {seed}"
         assert sum(result.deadweight) == pytest.approx(expected.deadweight, abs=2 * units * 1e-6), f"network {seed}"
@@ -184,7 +188,11 @@ def cascade_of(seed: int, **more: Any) -> Any:
 def test_random_threshold_cascades_have_the_solvers_waves_and_losses_exactly() -> None:
     depths = []
     for seed in range(NETWORKS):
-        waves, losses = threshold_cascade(*random_cascade(seed))
+        exposures, capital, percent, seeds, strict = random_cascade(seed)
+        waves, losses = threshold_cascade(exposures, capital, percent, seeds, strict)
+        hundredths = 100 * np.array(capital), percent * np.array(exposures)
+        solved = furfine(hundredths[1], hundredths[0], seeds, loss_given_default=1, insolvent_at_zero=not strict)
+        assert ([wave.tolist() for wave in solved.waves[1:]], solved.losses.tolist()) == (waves, losses)
         graph = cascade_of(seed)
         result = outcome_of(graph, build(graph))
         assert result.waves == waves, f"network {seed}"
