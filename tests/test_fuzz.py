@@ -32,7 +32,6 @@ VENUE_REGRESSIONS = {
     351: "a leverage that 64 bits cannot count",
     396: "profits were cut by the clock for coins that the fund had taken over",
     447: "an issuer's order reached its market before its edge let it",
-    675: "a trader of a few units of a coin was drawn at no distance to liquidation at all",
 }
 """The same, of large worlds with exchanges, without the parts that were drawn later."""
 SMALL_REGRESSIONS = {
