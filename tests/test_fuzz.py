@@ -41,7 +41,7 @@ SMALL_REGRESSIONS = {
 }
 """The same, of small worlds."""
 UNDRAWN = {"bank"}
-"""Kinds that stand in no world with exchanges."""
+"""Kinds that stand in no world here: random networks of banks are those of `test_classical_engine`."""
 ACTS = {
     ("whale", "margin-call"), ("whale", "forced-unwind"), ("whale", "repayment"), ("whale", "liquidation"),
     ("dip_buyer", "quote"), ("dip_buyer", "cancel"), ("dip_buyer", "trade"), ("looper", "forced-unwind"),
