@@ -78,6 +78,8 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
         shell.print_json(result.facts | {"directory": str(directory)})
     else:
         _print_summary(result, str(directory))
+    if result.facts.get("order_sensitivity", {}).get("errors"):
+        ctx.exit(shell.SOME_FAILED)
 
 
 @click.command()
