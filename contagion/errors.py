@@ -37,9 +37,20 @@ class Problem(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        """Return ``file:line:column: path: what`` without the parts that are unknown."""
+        """Return ``file:line:column: path: what`` without the parts that are unknown, safe on a terminal."""
         place = ":".join(map(str, (self.file, *(number for number in (self.line, self.column) if number))))
-        return ": ".join(part for part in (place, self.path, self.what) if part)
+        return printable(": ".join(part for part in (place, self.path, self.what) if part))
+
+
+def printable(text: str) -> str:
+    r"""Return text in which whatever a terminal would obey, or not show, is spelled out.
+
+    >>> print(printable("\x1b[31mred\n"))
+    \x1b[31mred\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
 
 
 class BadInput(ValueError):

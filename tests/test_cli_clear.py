@@ -217,6 +217,16 @@ USAGE = {
     "an option left out": (["--model", "rogers-veraart", "--alpha", "1"], "needs --beta"),
     "a share above 1": (["--model", "rogers-veraart", "--alpha", "1.5", "--beta", "1"], "not in the range"),
     "no pair": (["--model", "eisenberg-noe", "--columns", "debtor"], "is not OURS=TITLE"),
+    "a title for two columns": (
+        ["--model", "eisenberg-noe", "--columns", "debtor=creditor,creditor=creditor"],
+        "'creditor' is the title of both debtor and creditor",
+    ),
+    "two titles for a column": (
+        ["--model", "eisenberg-noe", "--columns", "debtor=A,debtor=B"],
+        "two titles for 'debtor'",
+    ),
+    "no share": (["--model", "rogers-veraart", "--alpha", "nan", "--beta", "1"], "nan is not a number"),
+    "a seed of nothing": (["--model", "eisenberg-noe", "--seed", "1"], "--seed is of --reconstruct minimum-density"),
     "another column": (["--model", "eisenberg-noe", "--columns", "debtr=X"], "did you mean 'debtor'?"),
 }
 
@@ -237,6 +247,18 @@ INPUT = {
         "the model needs equity; expected",
     ),
     "no such file": (["--nodes", "x.csv"], "x.csv: no such file"),
+    "a title that no file has": (
+        ["--nodes", "n.csv", "--columns", "cash=Kasse"],
+        "n.csv:1: there is no column 'Kasse'",
+    ),
+    "a title that nothing reads": (
+        ["--columns", "cash=Kasse"],
+        "a title for 'cash', which is read from none of the files",
+    ),
+    "a title for a matrix": (
+        ["--orientation", "asset", "--columns", "amount=X"],
+        "a title for 'amount', which is read",
+    ),
     "a graph without orientation": (["g.json"], "expected an orientation"),
 }
 

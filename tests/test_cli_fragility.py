@@ -96,6 +96,9 @@ def test_runs_that_fail_are_rows_and_the_exit_code_is_1() -> None:
         (["--shock", "shocks.0.quantity", "--from", "much", "--to", "5"], 2, "--from"),
         (["--shock", "shocks.0.quantity", "--from", "1"], 2, "--to"),
         (["--shock", "shocks.0.quantity", "--from", "1", "--to", "2", "--points", "1"], 2, "--points"),
+        (["--shock", "shocks.0.quantity", "--from", "1", "--to", "1.0000000000000001"], 3, "at different sizes"),
+        (["--shock", "shocks.0.quantity", "--from", "1", "--to", "2", "--points", "1000000000000"], 2, "--points"),
+        (["--shock", "shocks.0.quantity", "--from", "1", "--to", "2", "--seeds", "1000000000000"], 2, "--seeds"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_said_in_a_line_and_writes_nothing(

@@ -14,6 +14,7 @@ from contagion.errors import BadInput, MissingExtra, Problem, closest
         (Problem("a.toml", 1, 1, "", "is wrong"), "a.toml:1:1: is wrong"),
         (Problem("a.toml", 0, 0, "", "no such file"), "a.toml: no such file"),
         (Problem("graph", 0, 0, "bank", "has no equity"), "graph: bank: has no equity"),
+        (Problem("a\x1b[2J.csv", 1, 0, "", "has a\x07, b\u202e"), r"a\x1b[2J.csv:1: has a\x07, b\u202e"),
     ],
 )
 def test_a_problem_leaves_out_what_is_unknown(problem, text):

@@ -5,7 +5,8 @@ import io
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
 import contagion as cg
 from contagion.terminal import console_on, deepest, headline, summary_text
@@ -145,3 +146,10 @@ def test_value_locked_is_displayed_beside_what_it_nets(cascade: Any) -> None:
     text = summary_text(Console(file=io.StringIO(), width=100, highlight=False), cascade)
     assert locked["displayed"]["start"] - locked["net"]["start"] == pytest.approx(760_000 + 725_000)
     assert "Value locked  displayed 47.0M → " in text and ", net of what counts twice 45.5M → " in text
+
+
+def test_what_a_terminal_would_obey_is_not_passed_on_and_colours_of_our_own_are() -> None:
+    console = console_on(Terminal())
+    with console.capture() as captured:
+        console.print(Group(Text("a\x1b]0;title\x07b", style="bold"), Text("[red]c\x1b[31md\x9b2J\u202e")))
+    assert captured.get() == "\x1b[1ma]0;titleb\x1b[0m\n[red]c[31md2J\n"

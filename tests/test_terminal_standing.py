@@ -65,6 +65,7 @@ def test_a_run_has_all_that_is_read_here() -> None:
 def test_where_no_order_changes_anything_that_is_said() -> None:
     found = {"orders": 1, "distinct": 1, "figures": {}, "errors": []}
     assert ties(found, money) == "over 1 random order of what is simultaneous: always the same"
+    assert ties(found | {"errors": ["a"]}, money).endswith(": always the same; runs that failed are left out")
     nothing = {key: {"low": None, "high": None} for key in ("total_losses.net", "cascade_depth")}
     text = ties({"orders": 2, "distinct": 0, "figures": nothing, "errors": ["a"]}, money)
     assert text.endswith("; runs that failed are left out")

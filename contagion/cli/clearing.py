@@ -1,7 +1,9 @@
 """`clear`: a classical model on an exposure file."""
 
+import math
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +39,27 @@ def _titles(texts: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"{part!r} is not OURS=TITLE, such as debtor=Borrower")
         if key not in COLUMNS:
             raise click.BadParameter(f"no column {key!r}{closest(key, COLUMNS)}; ours are {', '.join(COLUMNS)}")
+        if key in titles:
+            raise click.BadParameter(f"two titles for {key!r}: {titles[key]!r} and {title!r}")
         titles[key] = title
+    for key, other in combinations(titles, 2):
+        if titles[key] == titles[other]:
+            raise click.BadParameter(f"{titles[key]!r} is the title of both {key} and {other}")
     return titles
 
 
-_SHARE = click.FloatRange(0, 1)
+class _Share(click.FloatRange):
+    """A number from 0 to 1, which "not a number" is not."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a usage error for nan, which no comparison finds outside."""
+        number = float(super().convert(value, parameter, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number from 0 to 1", parameter, ctx)
+        return number
+
+
+_SHARE = _Share(0, 1)
 
 
 @click.command()
@@ -60,7 +78,7 @@ _SHARE = click.FloatRange(0, 1)
     "--reconstruct", type=click.Choice(["maximum-entropy", "minimum-density"]),
     help="Make a matrix from totals by bank.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of minimum-density.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Of minimum-density; default: 0.")
 @click.option("--alpha", type=_SHARE, help="Share of its cash that a bank in default pays on.")
 @click.option("--beta", type=_SHARE, help="Share of its receipts that a bank in default pays on.")
 @click.option("--lgd", type=_SHARE, help="Loss given default.")
@@ -86,9 +104,11 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     from contagion.readers.files import read_exposures
 
     chosen = _options(model, options)
+    if options["seed"] is not None and options["reconstruct"] != "minimum-density":
+        raise click.UsageError("--seed is of --reconstruct minimum-density: nothing else here is random")
     exposures = read_exposures(
         file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=_titles(options["columns"]),
-        reconstruct=options["reconstruct"] or "", seed=options["seed"], unit=options["unit"],
+        reconstruct=options["reconstruct"] or "", seed=options["seed"] or 0, unit=options["unit"],
     )  # fmt: skip
     try:
         outcome = MODELS[model].solve(exposures, chosen)

@@ -28,8 +28,12 @@ def _size(ctx: click.Context, parameter: click.Parameter, text: str) -> Decimal:
 @click.option("--shock", "key", required=True, metavar="KEY", help="What to vary, such as shocks.eth.size.")
 @click.option("--from", "start", required=True, callback=_size, metavar="SIZE", help="The mildest: -1%, 1000000.")
 @click.option("--to", "end", required=True, callback=_size, metavar="SIZE", help="The most severe.")
-@click.option("--points", type=click.IntRange(2), default=11, show_default=True, metavar="N", help="Sizes to look at.")
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Runs of each size.")
+@click.option(
+    "--points", type=click.IntRange(2, 10_000), default=11, show_default=True, metavar="N", help="Sizes to look at."
+)
+@click.option(
+    "--seeds", type=click.IntRange(1, 100_000), default=10, show_default=True, metavar="N", help="Runs of each size."
+)
 @click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
 @shell.overrides

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @shell.reduced
 @click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
 @click.option(
-    "--orders", type=click.IntRange(1), metavar="K", help="Run again with ties in K random orders: the range."
+    "--orders", type=click.IntRange(1, 100_000), metavar="K", help="Run again with ties in K random orders: the range."
 )
 @click.option("--plot", is_flag=True, help="Draw prices.png into the run directory.")
 @shell.quiet
@@ -78,6 +78,8 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
         shell.print_json(result.facts | {"directory": str(directory)})
     else:
         _print_summary(result, str(directory))
+    if result.facts.get("order_sensitivity", {}).get("errors"):
+        ctx.exit(shell.SOME_FAILED)
 
 
 @click.command()

@@ -31,7 +31,9 @@ def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) ->
     metavar="NAME+NAME...",
     help="Share the joint effect of these (runs every subset).",
 )
-@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Pairs of runs.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N", help="Pairs of runs."
+)
 @click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
 @click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
 @shell.overrides

@@ -70,7 +70,8 @@ def read_nodes(path: str, columns: Mapping[str, str] | None = None, needs: Seque
     columns : our name of a column -> its title in the file, where that is another. BadInput names every problem.
     """
     sheet = Sheet(path, columns)
-    if not sheet.require(("name", *needs)):
+    mapped = [key for key in NODE_COLUMNS if key in sheet.titles and key not in needs]
+    if not sheet.require(("name", *needs, *mapped)):
         sheet.finish()
     names = unique_names(sheet)
     known = {key: sheet.numbers(key, least=least) for key, least in NODE_COLUMNS.items() if sheet.has(key)}

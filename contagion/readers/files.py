@@ -42,7 +42,9 @@ def read_exposures(
     if reconstruct and (orientation or nodes):
         what = "totals have no orientation and are their own file of nodes; expected one of these options alone"
         raise BadInput([Problem(file, 0, 0, "", what)])
-    if Path(file).suffix.lower() in SUFFIXES:
+    is_graph = Path(file).suffix.lower() in SUFFIXES
+    _refuse_unused(file, columns or {}, is_graph, bool(nodes), bool(reconstruct), bool(orientation))
+    if is_graph:
         if reconstruct or not orientation:
             what = "a graph does not say whether an edge goes to the debtor or to the creditor"
             raise BadInput([Problem(file, 0, 0, "", f"{what}; expected an orientation, asset or liability")])
@@ -54,3 +56,17 @@ def read_exposures(
     if orientation:
         return read_matrix(file, orientation, nodes=table, unit=unit)
     return read_edges(file, columns=columns, nodes=table, unit=unit)
+
+
+def _refuse_unused(
+    file: str, columns: Mapping[str, str], graph: bool, nodes: bool, totals: bool, oriented: bool
+) -> None:
+    """Refuse titles for columns that no file here has: what was meant by them would be left out unseen."""
+    used = {"name", *NODE_COLUMNS} if nodes or totals or graph else set()
+    if graph:
+        used.add("amount")
+    elif not totals and not oriented:
+        used |= {"debtor", "creditor", "amount"}
+    if unused := [key for key in columns if key not in used]:
+        what = f"a title for {unused[0]!r}, which is read from none of the files here"
+        raise BadInput([Problem(file, 0, 0, "", f"{what}; leave it out, or is a file of nodes missing?")])

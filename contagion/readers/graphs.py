@@ -19,6 +19,9 @@ from contagion.readers.words import MAX_AMOUNT, MAX_PROBLEMS, NUMBER, below, not
 from contagion.readers.xml import MAX_BYTES, Element, RawGraph, parse_xml
 from contagion.source import decoded, read_bytes
 
+MAX_DIGITS = 400
+"""Digits in an integer; a double ends at 309."""
+
 
 def read_graph(
     path: str, orientation: str, *, columns: Mapping[str, str] | None = None, nodes: NodeTable | None = None,
@@ -60,14 +63,12 @@ def parse_node_link(raw: bytes, file: str) -> RawGraph:
     {'id': 'a'}
     """
 
-    def refuse(word: str) -> NoReturn:
-        raise ValueError(f"{word} is not a finite number")
-
     def bad(what: str, line: int = 0) -> BadInput:
         return BadInput([Problem(file, line, 0, "", what)])
 
     try:
-        data = json.loads(decoded(raw, file), parse_constant=refuse)
+        text = decoded(raw, file)
+        data = json.loads(text, parse_constant=_not_finite, parse_int=_integer, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise bad(f"is no JSON: {error.msg}; is the file cut off?", error.lineno) from None
     except RecursionError:
@@ -76,6 +77,8 @@ def parse_node_link(raw: bytes, file: str) -> RawGraph:
         if isinstance(error, BadInput):
             raise
         raise bad(f"is not read: {error}") from None
+    if isinstance(data, dict) and {"edges", "links"} <= data.keys():
+        raise bad("has both 'edges' and 'links'; expected one list of edges")
     edges = data.get("edges", data.get("links")) if isinstance(data, dict) else None
     nodes = data.get("nodes") if isinstance(data, dict) else None
     if not isinstance(nodes, list) or not isinstance(edges, list):
@@ -90,6 +93,25 @@ def parse_node_link(raw: bytes, file: str) -> RawGraph:
     return RawGraph(*([_element(key, n, item) for n, item in enumerate(items)] for key, items in listed.items()))
 
 
+def _not_finite(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a finite number")
+
+
+def _integer(text: str) -> int | float:
+    """Return an integer, or the infinity that one without end is to a double."""
+    return int(text) if len(text) <= MAX_DIGITS else float(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError where a key stands twice, of which JSON would take the last."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key[:60]!r} stands twice in one object; expected it once")
+        found[key] = value
+    return found
+
+
 SUFFIXES: Mapping[str, Callable[[bytes, str], RawGraph]] = {
     ".graphml": parse_xml, ".gexf": parse_xml, ".json": parse_node_link,
 }  # fmt: skip
@@ -97,10 +119,11 @@ SUFFIXES: Mapping[str, Callable[[bytes, str], RawGraph]] = {
 
 
 def _element(key: str, number: int, item: dict[str, Any]) -> Element:
-    """Return a JSON object as the XML readers give it: what has parts is left out."""
+    """Return a JSON object as the XML readers give it: what has parts, or is null, is left out."""
     plain = {
-        str(k): v if isinstance(v, str) else json.dumps(v) for k, v in item.items() if not isinstance(v, dict | list)
-    }
+        str(k): v if isinstance(v, str) else json.dumps(v)
+        for k, v in item.items() if not isinstance(v, dict | list | None)
+    }  # fmt: skip
     return Element(0, f"{key}[{number}]", plain)
 
 
@@ -129,6 +152,10 @@ def _columns(complaints: Complaints, graph: RawGraph, titles: Mapping[str, str])
         title = titles.get(key, key)
         if any(title in node.facts for node in graph.nodes):
             columns[key] = np.array([_number(complaints, node, title, least) for node in graph.nodes])
+        elif key in titles:
+            complaints.add(
+                0, "nodes", f"no node has {title[:60]!r}, which was to be its {key}; expected it at every node"
+            )
     return columns
 
 

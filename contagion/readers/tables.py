@@ -29,7 +29,11 @@ _CLAIMS = {"from": "debtor", "to": "creditor", "quantity": "amount"}
 _BORROWS = {"from": "account", "to": "protocol"}
 _MARGIN = {"from": "exchange", "to": "account"}
 _TEXTS = ("asset", "name", "latency")
+_STATED = {"from": "debtor", "to": "creditor", "quantity": "amount", "role": "", "path": ""}
+"""Titles that would change an edge behind the back of the columns that state it, and those columns."""
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+MAX_DIGITS = 500
+"""Characters in a number, as in a scenario itself."""
 
 
 def read_tables(folder: Path, stated: Mapping[str, Any]) -> Tables:
@@ -52,8 +56,9 @@ def _nodes(sheet: Sheet, found: Tables) -> str:
     names = unique_names(sheet)
     columns = {title: sheet.cells(title) for title in sheet.header if title != "name"}
     for title in columns:
-        if not all(title.split(".")):
+        if not all(title.split(".")) or title == "path":
             sheet.complain(-1, "", f"{title[:60]!r} is no parameter; expected a title such as balances.usd")
+        _refuse_digits(sheet, title, columns[title])
     sheet.finish()
     for row, name in enumerate(names):
         table: dict[str, Any] = {"kind": "account"}
@@ -69,10 +74,15 @@ def _claims(sheet: Sheet, found: Tables) -> str:
     """Add an edge for each row."""
     if not sheet.require(("debtor", "creditor", "amount")):
         sheet.finish()
+    for title in sorted(_STATED.keys() & set(sheet.header)):
+        what = f"states {title!r}, which {_STATED[title] or 'every row'} states already; expected other titles"
+        sheet.complain(-1, "", f"{what}; remove the column")
     debtor, creditor = sheet.names("debtor"), sheet.names("creditor")
     sheet.numbers("amount", least=0)
     again = [sheet.names(key, blank=True).codes for key in ("asset", "name") if sheet.has(key)]
     more = {title: sheet.cells(title) for title in sheet.header if title not in _CLAIMS.values()}
+    for title, cells in more.items():
+        _refuse_digits(sheet, title, cells)
     texts = sorted({*debtor.texts, *creditor.texts})
     owing, owed = debtor.among(texts), creditor.among(texts)
     sheet.complain_all(owing == owed, "creditor", lambda row: f"{creditor.of(row)!r} owes itself; expected two names")
@@ -142,6 +152,14 @@ def _by_pair(
             found.edge_rows.append(Row(sheet, row, titles))
         of_rows.append(edges[pair])
     return of_rows
+
+
+def _refuse_digits(sheet: Sheet, title: str, cells: Sequence[str]) -> None:
+    """Note numbers that are longer than anybody means."""
+    wrong = np.array([len(cell) > MAX_DIGITS and NUMBER.fullmatch(cell) is not None for cell in cells], dtype=bool)
+    sheet.complain_all(
+        wrong, title, lambda row: f"is a number of {len(cells[row]):,} characters; expected {MAX_DIGITS} at most"
+    )
 
 
 def _value(cell: str) -> Any:

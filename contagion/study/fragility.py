@@ -50,7 +50,11 @@ FIGURES = (
 CRITERIA = ("unfunded", "majority", "growth")
 HALVINGS = 7
 """How often the step of the grid is halved, so that it is known to less than a hundredth."""
-_DIGITS = Context(prec=9)
+_DIGITS = 9
+"""Digits of a size, counted from the first in which the two ends of the grid differ."""
+_SAME = Decimal("1e-12")
+"""Sizes that differ by no more than this part are one: they are told as doubles."""
+_EXACT = Context(prec=100)
 _UNKNOWN = dict.fromkeys(["digest", "first", "second", *FIGURES])
 
 
@@ -73,9 +77,16 @@ class Plan:
 
     @property
     def sizes(self) -> list[Decimal]:
-        """Return the grid, from mild to severe."""
+        """Return the grid, from mild to severe: both ends as they are, and what lies between with few digits."""
         step = (self.end - self.start) / (self.points - 1)
-        return [_DIGITS.plus(self.start + step * number) for number in range(self.points)]
+        between = [self.rounded(self.start + step * number) for number in range(1, self.points - 1)]
+        return [self.start, *between, self.end]
+
+    def rounded(self, size: Decimal) -> Decimal:
+        """Return a size with as many digits as tell it from its neighbours, and then some."""
+        span = (self.end - self.start).adjusted()
+        rounded = size.quantize(Decimal(1).scaleb(span - _DIGITS), context=_EXACT)
+        return size if size == rounded else rounded
 
     @property
     def most_runs(self) -> int:
@@ -88,8 +99,8 @@ class Plan:
 
     def check(self) -> None:
         """Raise BadInput where the key is no number of the scenario, or one of the ends does not fit it."""
-        if self.points < 2 or self.start == self.end:
-            what = f"{self.points} points from {self.start} to {self.end}: at least 2, at different sizes"
+        if self.points < 2 or abs(self.end - self.start) <= _SAME * max(abs(self.start), abs(self.end)):
+            what = f"{self.points} points from {self.start:.15g} to {self.end:.15g}: at least 2, at different sizes"
             raise BadInput([Problem(self.model.source.file, 0, 0, "--shock", what)])
         for size in (self.start, self.end):
             self.at(size)
@@ -218,7 +229,7 @@ def _middle(result: Fragility, criterion: str) -> Decimal | None:
     before, size = result.bracket(criterion)
     if before is None or size is None:
         return None
-    middle = _DIGITS.plus((before + size) / 2)
+    middle = result.plan.rounded((before + size) / 2)
     return None if middle in result.runs else middle
 
 

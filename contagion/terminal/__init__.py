@@ -5,12 +5,13 @@ and nothing else. It fits 80 columns and uses up to 100.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -24,9 +25,21 @@ _ROWS = 10
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
+class _Screen(Console):
+    """A console that passes no control character on which stands in a name, a title or a path."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is to be printed, without what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            if not segment.control and not segment.text.isprintable():
+                text = "".join(sign for sign in segment.text if sign.isprintable() or sign == "\n")
+                segment = segment._replace(text=text)
+            yield segment
+
+
 def console_on(stream: IO[str]) -> Console:
     """Return a console of at most 100 columns; 80 where the stream is no terminal."""
-    console = Console(file=stream, highlight=False)
+    console = _Screen(file=stream, highlight=False)
     console.width = min(console.width, WIDEST) if console.is_terminal else 80
     return console
 

@@ -39,15 +39,16 @@ def ties(found: Mapping[str, Any], money: Callable[[float], str]) -> str:
     'over 5 random orders of what is simultaneous: net 9 to 11, depth 3'
     """
     text = f"over {found['orders']} random order{'s' * (found['orders'] > 1)} of what is simultaneous: "
+    failed = "; runs that failed are left out" * bool(found["errors"])
     if found["distinct"] == 1:
-        return text + "always the same"
+        return f"{text}always the same{failed}"
     words = []
     for name, key, write in (("net", "total_losses.net", money), ("depth", "cascade_depth", "{:.0f}".format)):
         row = found["figures"][key]
         if row["low"] is not None:
             ends = dict.fromkeys([write(row["low"]), write(row["high"])])
             words.append(f"{name} {' to '.join(ends)}")
-    return text + ", ".join(words) + "; runs that failed are left out" * bool(found["errors"])
+    return text + ", ".join(words) + failed
 
 
 _WAYS = {"market": "is sold where it is marked", "issuer": "is the borrower's own token"}

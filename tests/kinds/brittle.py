@@ -1,6 +1,7 @@
 """A bystander that breaks its run on some seeds, for tests of what many runs make of one that fails."""
 
 from collections.abc import Iterable
+from itertools import count
 from typing import ClassVar
 
 from contagion.params import Params as Parameters
@@ -12,9 +13,10 @@ class Brittle:
     """A node that does nothing, or raises ArithmeticError."""
 
     class Params(Parameters):
-        """`breaks_on` are the seeds."""
+        """`breaks_on` are the seeds; `breaks_on_shuffled` : whether ties in a random order break it."""
 
         breaks_on: list[int] = []
+        breaks_on_shuffled: bool = False
         stands_as: str = "account"
 
     opens = 6
@@ -32,6 +34,8 @@ class Brittle:
 
     def _break(self) -> Process:
         yield self.sim.env.timeout(1)
+        if self.params.breaks_on_shuffled and not isinstance(self.sim.env._eid, count):
+            raise ArithmeticError("ties in another order are too much for me")
         if self.sim.seed in self.params.breaks_on:
             raise ArithmeticError(f"seed {self.sim.seed} is too much for me")
 

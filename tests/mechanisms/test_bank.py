@@ -246,6 +246,13 @@ def test_banks_that_owe_each_other_have_one_money_and_one_resolution(facts: dict
     assert "debtor:claims:creditor" in (what := refused(graph)) and "one 'asset' and one 'resolution'" in what
 
 
+@pytest.mark.parametrize("date", ["clearing", "declaration", "settlement"])
+def test_banks_that_owe_each_other_have_the_same_dates(date: str) -> None:
+    graph = pair(**CLEARS)
+    graph.nodes["creditor"][date] = "7h"
+    assert "debtor:claims:creditor" in (what := refused(graph)) and "one 'clearing', one 'declaration'" in what
+
+
 def test_a_holding_without_one_price_is_refused() -> None:
     graph = seller()
     graph.remove_edge("loan", "bank", next(key for key, d in graph["loan"]["bank"].items() if d["role"] == "prices"))

@@ -220,3 +220,23 @@ def test_a_damaged_graph_gives_exposures_or_complaints_and_nothing_else(
         read_exposures(path, orientation="asset")
     except BadInput as error:
         assert error.problems
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "expected"),
+    [
+        ('{"id": null}', "", "nodes[0]: has no 'id'; expected a name"),
+        ('{"id": "a", "id": "b"}', "", "'id' stands twice in one object; expected it once"),
+        ('{"id": "a"}', '{"source": "a", "target": "b", "amount": 1, "amount": 7}', "'amount' stands twice"),
+        ('{"id": "a"}, {"id": "b"}', '{"source": "a", "target": "b", "amount": %s}' % ("9" * 5_000), "is not a number"),
+        ('{"id": "a"}', '], "links": [', "has both 'edges' and 'links'; expected one list of edges"),
+    ],
+)  # fmt: skip
+def test_json_that_says_two_things_or_nothing_is_refused(tmp_path: Path, nodes: str, edges: str, expected: str) -> None:
+    content = f'{{"directed": true, "nodes": [{nodes}], "edges": [{edges}]}}'
+    assert expected in refused(tmp_path, content, "json")
+
+
+def test_a_title_that_no_node_of_a_graph_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no node has 'kasse', which was to be its cash"):
+        read(tmp_path, "json", example(), columns={"cash": "kasse"})

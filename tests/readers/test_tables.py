@@ -114,10 +114,26 @@ def test_a_file_that_a_scenario_may_not_name_is_refused(old: str, new: str, expe
         (OWES.replace("latency", "latncy"), "data/owes.csv:3: latncy: unknown key 'latncy'; did you mean 'latency'?"),
         (OWES.replace("15min", "15"), "data/owes.csv:3: latency: "),
         (OWES.replace("ann,bob", "cy,ann"), "data/owes.csv:2: a second edge 'cy:claims:ann'"),
+        (OWES.replace("latency", "quantity"), "data/owes.csv:1: states 'quantity', which amount states already"),
+        (OWES.replace("latency", "to"), "data/owes.csv:1: states 'to', which creditor states already"),
+        (OWES.replace("latency", "role"), "data/owes.csv:1: states 'role', which every row states already"),
+        (OWES.replace("15min", "1" * 5_000), "data/owes.csv:3: latency: is a number of 5,000 characters; expected 500"),
     ],
 )
 def test_exposures_that_are_none_are_refused(owes: str, expected: str) -> None:
     write(owes=owes)
+    assert any(text.startswith(expected) for text in refused()), refused()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("100.1", "1" * 5_000, "data/nodes.csv:2: balances.usd: is a number of 5,000 characters; expected 500 at most"),
+        ("sector", "path", "data/nodes.csv:1: 'path' is no parameter"),
+    ],
+)
+def test_a_node_that_no_scenario_could_state_is_refused(old: str, new: str, expected: str) -> None:
+    write(nodes=NODES.replace(old, new))
     assert any(text.startswith(expected) for text in refused()), refused()
 
 

@@ -172,3 +172,11 @@ def test_sizes_are_evenly_spaced_and_exact() -> None:
     plan = Plan(cg.loads(CASCADE), KEY, Decimal("0.1"), Decimal("0.3"), 3, (0,))
     assert [str(size) for size in plan.sizes] == ["0.1", "0.2", "0.3"]
     assert math.isclose(float(Plan(cg.loads(CASCADE), KEY, Decimal(0), Decimal(1), 4, (0,)).sizes[1]), 0.333333333)
+
+
+def test_sizes_that_differ_in_their_last_digits_stay_apart_and_the_ends_are_as_they_were_stated() -> None:
+    start, end = Decimal("6000000000.123"), Decimal("6000000010.123")
+    plan = Plan(cg.loads(CASCADE), KEY, start, end, 11, (0,))
+    assert [size - start for size in plan.sizes] == list(range(11))
+    found = fragility(cg.loads(CASCADE), KEY, "349.99999999", "350.00000001", points=3, seeds=[0])
+    assert len(found.rows) == 3 and found.sizes[0] == Decimal("349.99999999")

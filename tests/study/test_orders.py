@@ -87,3 +87,13 @@ def test_a_run_states_the_range_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_no_order_at_all_is_no_range() -> None:
     with pytest.raises(ValueError, match="0 orders give no range"):
         order_sensitivity(cg.loads(CASCADE), 0)
+
+
+def test_a_run_of_which_an_order_fails_is_kept_and_ends_with_1(tmp_path: Path) -> None:
+    brittle = CASCADE + '\n[nodes.vase]\nkind = "tests.kinds.brittle"\nbreaks_on_shuffled = true\n'
+    (tmp_path / "brittle.toml").write_text(brittle, encoding="utf-8")
+    arguments = ["run", str(tmp_path / "brittle.toml"), "-o", str(tmp_path / "out"), "--orders", "1", "--no-twins"]
+    result = CliRunner().invoke(main, [*arguments, "--quiet", "--allow-code"])
+    assert result.exit_code == 1
+    assert "always the same; runs that failed are left out" in " ".join(result.stdout.split())
+    assert (tmp_path / "out" / "summary.json").exists()

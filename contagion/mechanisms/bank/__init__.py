@@ -92,6 +92,7 @@ class Bank(Deleveraging):
         self.params = params
         self.set_up(sim, node, params.asset)
         self.clears = params.resolution == "clearing"
+        self.dates = (params.clearing, params.declaration, params.settlement) if self.clears else ()
         self._daylight = self._open_overdraft() if self.clears else -1
         self._recovery_ppm = to_ppm(params.recovery_external), to_ppm(params.recovery_interbank)
         self._limit = to_ppm(params.leverage_limit or Decimal(0))

@@ -32,6 +32,7 @@ class Debtor(Protocol):
 
     asset: int
     clears: bool
+    dates: tuple[int, ...]
     classes: Mapping[int, int]
     announced: Signal
 
@@ -54,6 +55,8 @@ class BalanceSheet:
     announced: Signal
     clears: bool
     """Whether debts are paid on a day, and not written down."""
+    dates: tuple[int, ...]
+    """When debts fall due, cut-offs follow each other and money moves; nothing where debts are written down."""
 
     def set_up(self, sim: Simulation, node: int, asset: str) -> None:
         """Create the claims on this bank, one for each seniority on its `claims` edges."""
@@ -100,6 +103,9 @@ class BalanceSheet:
                 continue
             if (debtor.peer.asset, debtor.peer.clears) != (self.asset, self.clears):
                 raise Misfit(("edges", debtor.edge), "banks that owe each other have one 'asset' and one 'resolution'")
+            if debtor.peer.dates != self.dates:
+                what = "banks that owe each other have one 'clearing', one 'declaration' and one 'settlement'"
+                raise Misfit(("edges", debtor.edge), what)
             debtor.peer.announced.reach(self._inbox, debtor.latency_us)
             self._claims.add(debtor.peer.classes[debtor.attributes["seniority"]])
 
