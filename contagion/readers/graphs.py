@@ -123,12 +123,15 @@ def _names(complaints: Complaints, graph: RawGraph, title: str) -> dict[str, str
 
 
 def _columns(complaints: Complaints, graph: RawGraph, titles: Mapping[str, str]) -> dict[str, Floats]:
-    """Return the known columns that some node has; a node without one is noted."""
+    """Return the known columns that some node has; a node without one is noted, and a title that no node has."""
     columns = {}
     for key, least in NODE_COLUMNS.items():
         title = titles.get(key, key)
         if any(title in node.facts for node in graph.nodes):
             columns[key] = np.array([_number(complaints, node, title, least) for node in graph.nodes])
+        elif key in titles:
+            known = sorted({fact for node in graph.nodes for fact in node.facts})
+            complaints.add(0, "", f"no node has {title!r}{closest(title, known)}; expected a number at every node")
     return columns
 
 

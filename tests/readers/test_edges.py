@@ -51,6 +51,13 @@ def test_columns_may_have_other_titles_and_another_order_and_others_are_named_as
     assert found.provenance[0].unread == ("year",)
 
 
+def test_a_column_of_nodes_that_was_named_must_be_there(tmp_path: Path) -> None:
+    path = written(tmp_path, "name,cash,Externes\nA,1,2\nB,2,3\n", "n.csv")
+    assert read_nodes(path, {"external_assets": "Externes"}).columns["external_assets"].tolist() == [2, 3]
+    with pytest.raises(BadInput, match="there is no column 'Extern'; is 'Externes' meant to be it"):
+        read_nodes(path, {"external_assets": "Extern", "amount": "Value"})
+
+
 def test_amounts_of_nothing_are_dropped_and_counted(tmp_path: Path) -> None:
     found = read_edges(written(tmp_path, GOOD + "B,A,0\nA,C,0.0\n"))
     assert found.owes.nnz == 3

@@ -106,6 +106,15 @@ def test_an_edge_that_says_it_has_no_direction_is_refused(no: str, tmp_path: Pat
     assert "without a direction" in refused(tmp_path, text)
 
 
+@FORMS
+def test_a_fact_of_nodes_that_was_named_and_that_none_has_is_refused(form: str, tmp_path: Path) -> None:
+    graph = example()
+    nx.set_node_attributes(graph, 2.0, "Kasse")
+    assert read(tmp_path, form, graph, columns={"cash": "Kasse"}).columns["cash"].tolist() == [2, 2]
+    with pytest.raises(BadInput, match="no node has 'Kase'; did you mean 'Kasse'"):
+        read(tmp_path, form, graph, columns={"cash": "Kase"})
+
+
 def test_a_node_file_stands_for_the_facts_of_a_graph(tmp_path: Path) -> None:
     nodes = tmp_path / "n.csv"
     nodes.write_text("name,equity\nB & Co,7\nÄquator Bank,8\n", encoding="utf-8")
