@@ -92,6 +92,14 @@ def test_who_is_in_breach_already_counts_in_every_move() -> None:
     assert {round(value) for value in found.at.values()} == {18_000}
 
 
+def test_a_run_without_its_shock_says_it_as_well() -> None:
+    graph = desk_graph({"ann": Holding(2_000, 10)})
+    graph.graph["horizon_us"] = 1_000_000
+    facts = cg.run(graph, shock=False, allow_code=True).facts["margins_at_risk"]
+    assert facts["start"] == facts["end"]
+    assert facts["end"]["falls"]["10%"] == pytest.approx(TEN)
+
+
 def test_a_system_without_exchanges_has_no_such_table() -> None:
     run = cg.run(cg.loads(CASCADE), twins=False)
     assert run.facts["margins_at_risk"] is None

@@ -122,8 +122,8 @@ class Exchange:
             yield self._charge_interest()
 
     def nearness(self) -> Nearness | None:
-        """Return how near accounts are to liquidation at the present marks; None for a twin, of which nobody asks."""
-        return nearness(self.roster) if self.sim.twin == "base" else None
+        """Return how near accounts are to liquidation at the present marks; None where only the loss is of interest."""
+        return nearness(self.roster) if self.sim.twin in ("base", "control") else None
 
     @property
     def _path(self) -> tuple[str, ...]:
