@@ -72,7 +72,6 @@ SINGLE = {
     "misspelt role": ('role = "trades"', 'rol = "trades"', "role: is required but missing; is 'rol' meant to be it?"),
     "unknown top-level key": ("monotone = true", "monoton = true", "did you mean 'monotone'?"),
     "unknown kind": ('kind = "amm"', 'kind = "ammm"', "did you mean 'amm'?"),
-    "kind of a later version": ('kind = "amm"', 'kind = "bank"', "kind"),
     "kind that is code": ('kind = "amm"', 'kind = "os.path"', "--allow-code"),
     "kind that is a list": ('kind = "amm"', 'kind = ["amm"]', "nodes.pool.kind"),
     "no kind": ('[nodes.suppliers]\nkind = "account"', "[nodes.suppliers]", "nodes.suppliers"),

@@ -374,11 +374,14 @@ def _drained(network: _Network, recovery: Array, funds: Array) -> Array:
     debtors = np.repeat(np.arange(banks.size), np.diff(among.indptr))
     inside = np.bincount(debtors[part[debtors] == part[among.indices]], minlength=banks.size)
     leaking = inside < np.diff(claims.indptr)[banks]
-    closed = banks[~np.isin(part, part[leaking])]
+    stays = ~np.isin(part, part[leaking])
+    closed, part = banks[stays], part[stays]
     recovery = recovery.copy()
     recovery[closed] = 0
     own = network.funds(network.received(recovery))[closed] / due[closed]
-    recovery[closed] = _floored(network.flow(closed), own, np.zeros_like(own), network.rounding[closed] / due[closed])
+    # Somebody in each set pays nothing, though all the rounding of the set may have come to it.
+    floor = 2 * np.bincount(part, network.rounding[closed])[part] / due[closed]
+    recovery[closed] = _floored(network.flow(closed), own, np.zeros_like(own), floor)
     return recovery
 
 

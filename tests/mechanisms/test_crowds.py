@@ -21,10 +21,13 @@ ETH = 10**6
 SIZES = [[0, 1], [0.5, 100], [0.9, 5_000], [1, 1_000_000]]
 
 
-def crowd(count: int = 3_000, seed: int = 0, **terms: Any) -> Any:
-    """Return the simulation of traders in the perpetual, at rest."""
+def crowd(count: int = 3_000, seed: int = 0, whole: bool = False, **terms: Any) -> Any:
+    """Return the simulation of traders in the perpetual, at rest; whole : in a coin that nobody can divide."""
     nodes, edges = venue(funding_interval="0s")
     add_maker(nodes, edges)
+    if whole:
+        nodes["eth"]["decimals"] = 0
+        nodes["eth-spot"]["lot"] = nodes["eth-perp"]["lot"] = 1
     stated = {"open_interest": {"eth-perp": 20_000}, "sizes": SIZES, "coins": {"eth": 0.5}, "several": 0} | terms
     nodes["traders"] = {"kind": "population", "count": count, "traders": stated}
     edges.append(edge("margin", "exchange", "traders"))
@@ -62,6 +65,14 @@ def test_everybody_is_at_rest_and_nobody_nearer_than_the_floor() -> None:
     assert radii.min() > 0.04
     assert (np.diff(radii) >= 0).all()
     assert 0.08 < np.median(radii[radii < 1]) < 0.2
+
+
+def test_whoever_has_a_few_units_of_a_coin_is_no_nearer_than_the_floor_either() -> None:
+    sim = crowd(200, whole=True, open_interest={"eth-perp": 300}, coins={}, distance_floor="5%")
+    held = contracts(sim)
+    assert np.abs(held[held != 0]).min() == 1
+    radii = account_book(sim).radii(node(sim, "exchange").prices())
+    assert radii[np.isfinite(radii)].min() > 0.04
 
 
 def test_a_fall_of_the_floor_and_more_liquidates_some_and_not_all() -> None:
