@@ -134,8 +134,25 @@ def collect(sim: Simulation, graph: nx.MultiDiGraph) -> Run:
     """Return what is left of a simulation."""
     tables = {table.name: table.columns() for table in sim.log.tables}
     tables["balances"] = _balances(sim)
+    if margins := _margins(sim):
+        tables["margins"] = margins
     manifest = {"digest": sim.log.digest(), "seed": sim.seed, "end_us": sim.end_us}
     return Run(tables, _books(sim, graph), manifest, node_link(graph))
+
+
+def _margins(sim: Simulation) -> dict[str, Any]:
+    """Return what is open at exchanges, and in breach after moves of all marks, at both ends; nothing without any.
+
+    Kept by the run since nothing else of it can tell: members of a crowd who never act have no rows of their own.
+    """
+    rows = []
+    for mechanism in sim.mechanisms:
+        if (opened := getattr(mechanism, "near_at_opening", None)) is not None:
+            for end, near in enumerate((opened, mechanism.nearness())):  # type: ignore[attr-defined]
+                rows += [(end, mechanism.node, move, value, near.whole) for move, value in near.at.items()]
+    names = ("end", "node", "move", "value", "whole")
+    columns = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
+    return columns | {name: columns[name].astype(np.int32) for name in ("end", "node") if name in columns}
 
 
 def node_link(graph: nx.MultiDiGraph) -> dict[str, Any]:

@@ -117,6 +117,14 @@ def test_the_published_distress_comes_out_of_a_file(model: str, family: str) -> 
         assert column(found, "distress") == pytest.approx(capped, rel=1e-9)
 
 
+def test_distress_has_waves_by_who_failed_them_and_no_depth() -> None:
+    path, own = edges(transposed(DR["inputs"]["X"])), nodes(equity=DR["inputs"]["buffer"])
+    arguments = [path, "--nodes", own, "--model", "debtrank", "--shock", "1", "--seed-bank", "C"]
+    found = cleared(*arguments)
+    assert (found["first_wave"], found["waves"], found["depth"]) == (0, [["C"], ["B"]], None)
+    assert invoke(*arguments).stdout.splitlines()[0] == "debtrank: 2 defaults (3 banks, 5 exposures)"
+
+
 def test_every_form_of_a_file_gives_the_same_answer() -> None:
     path, _, own = example()
     base = cleared(path, "--nodes", own, "--model", "eisenberg-noe")

@@ -32,6 +32,15 @@ def test_debt_near_liquidation_is_said_for_both_ends_and_what_is_in_breach_if_an
     assert lines(debt_at_risk={"start": near(100, 0), "end": near(90, 0)}) == []
 
 
+def test_what_is_open_at_exchanges_is_said_by_the_direction_that_would_liquidate_it() -> None:
+    none, some = dict.fromkeys(("3%", "5%", "10%", "20%"), 0.0), {"3%": 0.0, "5%": 20.0, "10%": 20.0, "20%": 30.0}
+    still = {"open": 100.0, "breached": 0.0, "falls": none, "rises": none}
+    text = "open at exchanges that a further {} of 5% would liquidate: 0 of 100 → 20.0 of 100"
+    assert lines(margins_at_risk=None) == lines(margins_at_risk={"start": still, "end": still}) == []
+    for key, word in (("falls", "fall"), ("rises", "rise")):
+        assert lines(margins_at_risk={"start": still, "end": still | {key: some}}) == [text.format(word)]
+
+
 def test_few_debtors_are_named_where_they_owe_half() -> None:
     few = {"number": 40, "largest": 0.3, "top": 0.6, "hhi": 0.2, "name": "whale"}
     text = "the 5 largest of 40 debtors of aave owe 60%"

@@ -167,7 +167,7 @@ def facts(model: str, options: Mapping[str, Any], exposures: "Exposures", outcom
         "exposures": float(exposures.owes.sum()),
         "first_wave": outcome.first,
         "waves": waves,
-        "depth": max(len(waves) + outcome.first - 1, 0),
+        "depth": outcome.depth,
         "defaults": sum(map(len, waves)),
         "totals": dict(outcome.totals),
         "notes": list(outcome.notes),

@@ -19,7 +19,8 @@ class Outcome(NamedTuple):
     """What a model says about every bank.
 
     waves : who defaults in each, as places in the names; first : the number of the first wave, 0 where the seeds are
-    one; losses : by bank; columns : further figures by bank; totals : sums by name; notes : what a reader must know.
+    one; losses : by bank; columns : further figures by bank; totals : sums by name; notes : what a reader must know;
+    rounds : whether waves are rounds of failures, which have a depth.
     """
 
     waves: Sequence[Any]
@@ -28,6 +29,12 @@ class Outcome(NamedTuple):
     columns: Mapping[str, Any]
     totals: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    rounds: bool = True
+
+    @property
+    def depth(self) -> int | None:
+        """Return the number of waves after the shock, None where waves do not tell."""
+        return max(len(self.waves) + self.first - 1, 0) if self.rounds else None
 
 
 class Model(NamedTuple):
@@ -161,9 +168,8 @@ def _distress(exposures: "Exposures", options: Mapping[str, Any], single: bool) 
         origin,
         f"{int(found.rounds)} rounds; wave 0 is whom the shock fails, wave 1 whom the network fails in whatever round",
     )
-    return Outcome(
-        waves, 0, found.distress * equity, {"distress": found.distress, "equity before": equity}, totals, notes
-    )
+    columns = {"distress": found.distress, "equity before": equity}
+    return Outcome(waves, 0, found.distress * equity, columns, totals, notes, rounds=False)
 
 
 def _debtrank(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:

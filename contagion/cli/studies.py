@@ -29,8 +29,9 @@ def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) ->
     "--shapley",
     callback=_joined,
     metavar="NAME+NAME...",
-    help="Share the joint effect of these (runs every subset).",
+    help="Share the joint effect of these (runs every subset, or of more than 12 those of random orders).",
 )
+@click.option("--orders", type=click.IntRange(2), metavar="N", help="Of more than 12 names; default: 20.")
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N", help="Pairs of runs."
 )
@@ -58,7 +59,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     """
     from contagion.recipes import Recipe, provenance
     from contagion.runs import recorded, write_json
-    from contagion.study.knockouts import Plan, parts, switches
+    from contagion.study.knockouts import ORDERS, Plan, parts, switches
 
     recipe = Recipe(
         options["seed"], options["overrides"], options["reduced"], twins=not options["no_twins"],
@@ -69,7 +70,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     plan = Plan(
         model, tuple(map(parts, options["knock_outs"])) or switches(model, shares),
         tuple(range(first, first + options["seeds"])), shares, options["markets"], recipe.twins, recipe.until_us,
-        allow_code=options["allow_code"],
+        allow_code=options["allow_code"], orders=options["orders"] or ORDERS,
     )  # fmt: skip
     plan.check()
     if output is None:

@@ -10,7 +10,8 @@ the numbers of the example are those of Diamond, "Banks and liquidity creation: 
 Diamond-Dybvig model", Economic Quarterly 93(2) (2007).
 
 growth : R > 1, what an asset of 1 is worth at date 2; early : the fraction that needs the money at date 1; payment :
-r1, promised at date 1; withdrawn : the fraction that asks for it.
+r1, promised at date 1, above 0; withdrawn : the fraction that asks for it. All functions raise ValueError for
+arguments outside of these.
 """
 
 from typing import NamedTuple
@@ -37,7 +38,7 @@ def optimal_contract(growth: float, early: float, risk_aversion: float) -> Contr
     [1.281509, 1.812327]
     """
     _check(growth, early)
-    if risk_aversion <= 0:
+    if not risk_aversion > 0:
         raise ValueError(f"risk aversion must be positive: {risk_aversion}")
     ratio = growth ** (1 / risk_aversion)
     first = 1 / (early + (1 - early) * ratio / growth)
@@ -50,7 +51,7 @@ def payoff_of_waiting(growth: float, payment: float, withdrawn: float) -> float:
     >>> round(payoff_of_waiting(2, 1.28, 0.25), 6)
     1.813333
     """
-    _check(growth, withdrawn)
+    _check(growth, withdrawn, payment)
     if withdrawn == 1:
         raise ValueError("nobody waits when all withdraw")
     return max(0.0, (1 - withdrawn * payment) * growth / (1 - withdrawn))
@@ -64,7 +65,7 @@ def run_threshold(growth: float, payment: float) -> float:
     >>> run_threshold(2, 1.28)
     0.5625
     """
-    _check(growth, 0.0)
+    _check(growth, 0.0, payment)
     if payment <= 1:
         return 1.0
     return (growth - payment) / (payment * (growth - 1))
@@ -76,6 +77,7 @@ def fraction_served(payment: float, withdrawn: float) -> float:
     >>> fraction_served(1.28, 1.0)
     0.78125
     """
+    _check_payment(payment, withdrawn)
     return min(withdrawn, 1 / payment)
 
 
@@ -85,6 +87,8 @@ def expected_payoff_of_running(payment: float, withdrawn: float) -> float:
     >>> expected_payoff_of_running(1.28, 1.0)
     1.0
     """
+    if withdrawn == 0:
+        raise ValueError("nobody runs when none withdraws")
     return payment * fraction_served(payment, withdrawn) / withdrawn
 
 
@@ -96,13 +100,20 @@ def serve(queue: int, deposits: int, payment: float) -> NDArray[np.float64]:
     >>> serve(5, 5, 1.5).tolist()
     [1.5, 1.5, 1.5, 0.5, 0.0]
     """
+    _check_payment(payment, 0.0)
     if not 0 <= queue <= deposits:
         raise ValueError(f"{queue} cannot queue at a bank with {deposits} deposits")
     return np.clip(deposits - payment * np.arange(queue), 0.0, payment)
 
 
-def _check(growth: float, fraction: float) -> None:
-    if growth <= 1:
+def _check(growth: float, fraction: float, payment: float = 1.0) -> None:
+    if not growth > 1:
         raise ValueError(f"assets must be worth more at date 2 than at date 1: {growth}")
+    _check_payment(payment, fraction)
+
+
+def _check_payment(payment: float, fraction: float) -> None:
+    if not payment > 0:
+        raise ValueError(f"a payment must be positive: {payment}")
     if not 0 <= fraction <= 1:
         raise ValueError(f"a fraction of depositors lies between 0 and 1: {fraction}")

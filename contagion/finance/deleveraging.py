@@ -133,9 +133,11 @@ def _check(weights: Any, assets: Floats, leverage: Floats, impact: Floats, shock
     if sizes != (banks, banks, kinds, kinds):
         raise ValueError(f"assets, leverage, impact, shock have sizes {sizes} and must fit weights {weights.shape}")
     for what, amounts in (("assets", assets), ("leverage", leverage), ("impact", impact)):
-        if len(amounts) and np.min(amounts) < 0:
-            raise ValueError(f"{what} must not be negative: {np.min(amounts)} at {np.argmin(amounts)}")
+        for at in np.flatnonzero(~((np.asarray(amounts) >= 0) & np.isfinite(amounts)))[:1]:
+            raise ValueError(f"{what} must not be negative, and finite: {amounts[at]} at {at}")
+    for at in np.flatnonzero(~np.isfinite(shock))[:1]:
+        raise ValueError(f"the shock must be finite: {shock[at]} at {at}")
     sums = np.asarray(weights.sum(axis=1)).ravel()
-    wrong = np.flatnonzero(np.abs(sums - 1) > 1e-9)
+    wrong = np.flatnonzero(~(np.abs(sums - 1) <= 1e-9))
     if len(wrong):
         raise ValueError(f"weights of bank {wrong[0]} sum to {sums[wrong[0]]}, expected 1")

@@ -289,7 +289,7 @@ def portfolio_cascades(
     """
     draws, banks, assets, first, held = portfolios
     buffers = np.broadcast_to(np.reshape(capital, (-1, banks) if np.ndim(capital) else (1, 1)), (draws, banks)).ravel()
-    if buffers.min(initial=0) < 0 or not 0 <= cash <= 1 or alpha < 0:
+    if not (buffers.min(initial=0) >= 0 and 0 <= cash <= 1 and alpha >= 0):
         raise ValueError(f"capital from {buffers.min()}, cash of {cash} and an impact of {alpha}: one is out of range")
     weights = (1 - cash) / np.maximum(np.diff(first), 1)
     holdings = csr_array((np.ones(len(held)), held, first), (draws * banks, draws * assets))

@@ -271,14 +271,15 @@ def _banks(
     liquid: Floats, illiquid: Floats, liabilities: Any, deposits: Floats, required_ratio: float, impact: float,
     recovery: float,
 ) -> _Banks:  # fmt: skip
-    count = len(liquid)
-    if len(illiquid) != count or len(deposits) != count or liabilities.shape != (count, count):
-        sizes = len(illiquid), len(deposits), liabilities.shape
+    count, claims = len(liquid), csr_array(liabilities, dtype=np.float64)
+    if len(illiquid) != count or len(deposits) != count or claims.shape != (count, count):
+        sizes = len(illiquid), len(deposits), claims.shape
         raise ValueError(f"illiquid, deposits, liabilities have sizes {sizes}, expected {count} banks")
-    claims = csr_array(liabilities, dtype=np.float64)
     for what, amounts in (("liquid", liquid), ("illiquid", illiquid), ("deposits", deposits), ("claims", claims.data)):
-        if len(amounts) and np.min(amounts) < 0:
-            raise ValueError(f"{what} must not be negative: {np.min(amounts)} at {np.argmin(amounts)}")
+        for at in np.flatnonzero(~((np.asarray(amounts) >= 0) & np.isfinite(amounts)))[:1]:
+            raise ValueError(f"{what} must not be negative, and finite: {amounts[at]} at {at}")
+    for bank in np.flatnonzero(claims.diagonal())[:1]:
+        raise ValueError(f"bank {bank} owes itself {claims.diagonal()[bank]}, expected 0")
     if not (0 <= required_ratio < 1 and 0 <= recovery <= 1):
         raise ValueError(f"ratio {required_ratio} must lie in [0, 1), recovery {recovery} in [0, 1]")
     if not 0 <= impact * np.sum(illiquid) < 700:

@@ -107,7 +107,10 @@ def _check(
         raise ValueError(f"a target of {target_leverage} must be at least 1 and below the limit of {max_leverage}")
     if not (0 <= floor <= 1 and 0 <= slippage <= 1):
         raise ValueError(f"floor {floor} and slippage {slippage} must lie between 0 and 1")
-    if holdings.min() < 0 or illiquid.min() < 0:
-        raise ValueError(f"holdings must not be negative: {min(holdings.min(), illiquid.min())}")
-    if depth.min() <= 0:
+    for what, amounts in (("holdings", holdings), ("illiquid", illiquid)):
+        if not (amounts.min() >= 0 and amounts.max() < np.inf):
+            raise ValueError(f"{what} must not be negative, and finite: from {amounts.min()} to {amounts.max()}")
+    for bank in np.flatnonzero(~np.isfinite(equity))[:1]:
+        raise ValueError(f"equity must be finite: {equity[bank]} of bank {bank}")
+    if not depth.min() > 0:
         raise ValueError(f"depth must be positive: {depth.min()} of asset {depth.argmin()}")

@@ -53,7 +53,7 @@ def system_fire_sale(
     >>> step.prices.tolist(), step.defaults.tolist(), round(float(step.equity[0]), 6)
     ([0.85], [0], 2.5)
     """
-    _check(holdings, cash, other, loans, deposits, minimum, target)
+    _check(holdings, cash, other, loans, deposits, buffer, minimum, target)
     assets = holdings.shape[1]
     decay = -np.log1p(-_fractions(impact, assets)) / IMPACT_AT
     prices, total = 1.0 - _fractions(price_shock, assets), holdings.T @ np.ones(len(cash))
@@ -91,14 +91,17 @@ def _fractions(values: ArrayLike, size: int) -> Floats:
 
 
 def _check(
-    holdings: Any, cash: Floats, other: Floats, loans: Floats, deposits: Floats, minimum: float, target: float
-) -> None:
+    holdings: Any, cash: Floats, other: Floats, loans: Floats, deposits: Floats, buffer: float, minimum: float,
+    target: float,
+) -> None:  # fmt: skip
     for what, amounts in (("cash", cash), ("other", other), ("loans", loans), ("deposits", deposits)):
         if len(amounts) != holdings.shape[0]:
             raise ValueError(f"{what} of {len(amounts)} banks do not fit holdings {holdings.shape}")
-        if amounts.min() < 0:
-            raise ValueError(f"{what} must not be negative: {amounts.min()} of bank {amounts.argmin()}")
-    if holdings.min() < 0:
-        raise ValueError(f"holdings must not be negative: {holdings.min()}")
+        for bank in np.flatnonzero(~((amounts >= 0) & np.isfinite(amounts)))[:1]:
+            raise ValueError(f"{what} must not be negative, and finite: {amounts[bank]} of bank {bank}")
+    if not (holdings.min() >= 0 and holdings.max() < np.inf):
+        raise ValueError(f"holdings must not be negative, and finite: from {holdings.min()} to {holdings.max()}")
+    if not buffer >= 0:
+        raise ValueError(f"a buffer of {buffer} must not be negative")
     if not 0 <= minimum < target <= 1:
         raise ValueError(f"a target of {target} must lie above the minimum of {minimum} and be at most 1")

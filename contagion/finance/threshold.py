@@ -59,8 +59,8 @@ def furfine(
     unit; seeds : the banks that the shock fails, as indices; loss_given_default : 1 less the recovery rate, one for all
     or one for each debtor. A bank fails when its loss exceeds its equity; where it equals it too if
     `insolvent_at_zero`. Exposures in integers are summed as such and one rate for all is multiplied once, so with the
-    integer 1 as rate no tie is a matter of rounding; in floats it may be. Raises ValueError for a bank that is
-    insolvent before the shock and no seed, and for figures out of range.
+    integer 1 as rate no tie is a matter of rounding; in floats it may be. Sums have 64 bits whatever the exposures
+    have. Raises ValueError for a bank that is insolvent before the shock and no seed, and for figures out of range.
 
     Source: Furfine (2003); FF-01.
 
@@ -83,7 +83,9 @@ def furfine(
     least = np.min(claims.data, initial=0)
     if not least >= 0:
         raise ValueError(f"an exposure is {least}; nothing below 0 expected")
-    amounts = claims.data if rate.ndim == 0 else claims.data * np.repeat(rate, np.diff(claims.indptr))
+    amounts = claims.data.astype(np.int64 if claims.dtype.kind in "biu" else np.float64, copy=False)
+    if rate.ndim:
+        amounts = amounts * np.repeat(rate, np.diff(claims.indptr))
     exposed = np.zeros(len(equity), amounts.dtype)
     factor = rate[()] if rate.ndim == 0 else 1
 

@@ -67,7 +67,8 @@ def network_equity(
     liabilities : (N, N), what i owes j; external ones : (N). Rounds of valuation begin with all claims at face
     value and only fall; they end when no equity falls by more than `tolerance` of what its bank's balance sheet
     holds. Where V is continuous they approach the solution at a geometric rate; a jump of V is met exactly unless it
-    lies within that tolerance. ValueError: shapes. ArithmeticError: more than `rounds` rounds.
+    lies within that tolerance. ValueError: shapes, figures that are not finite. ArithmeticError: more than `rounds`
+    rounds.
 
     A ring of three banks that have lost 30% of their external assets (their figure 2, the case NV-01):
 
@@ -85,6 +86,9 @@ def network_equity(
             f"liabilities, external assets and external liabilities have the shapes {owed.shape}, {assets.shape} "
             f"and {debts.shape}, expected (N, N), (N,) and (N,)"
         )
+    for name, amounts in (("liabilities", owed), ("external assets", assets), ("external liabilities", debts)):
+        if not np.isfinite(amounts).all():
+            raise ValueError(f"{name} of {amounts[~np.isfinite(amounts)][0]}, expected finite ones")
     own = assets - debts - owed.sum(axis=1)
     scale = np.abs(assets) + np.abs(debts) + owed.sum(axis=0) + owed.sum(axis=1)
     equity: Array = own + owed.sum(axis=0)

@@ -91,22 +91,42 @@ def sampled_shapley(
     >>> round(sum(share for share, _ in shares.values()), 9), abs(shares[7][0] - 20) < 3 * shares[7][1] < 2
     (400.0, True)
     """
+    found = over_orders(value, random_orders(players, orders, rng))
+    return {player: found[player] for player in players}
+
+
+def random_orders(players: Sequence[Player], number: int, rng: np.random.Generator) -> list[tuple[Player, ...]]:
+    """Return so many orders of the players, each as likely; ValueError for fewer than two, which give no error.
+
+    >>> [sorted(order) for order in random_orders(["a", "b"], 2, np.random.default_rng(0))]
+    [['a', 'b'], ['a', 'b']]
+    """
     _check(players)
-    if orders < 2:
-        raise ValueError(f"{orders} orders give no standard error: at least 2")
-    known: dict[frozenset[Player], float] = {}
-    added = np.empty((orders, len(players)))
-    for row in added:
-        order = rng.permutation(len(players)).tolist()
+    if number < 2:
+        raise ValueError(f"{number} orders give no standard error: at least 2")
+    return [tuple(players[place] for place in rng.permutation(len(players)).tolist()) for _ in range(number)]
+
+
+def over_orders(
+    value: Callable[[frozenset[Player]], Worth], orders: Sequence[Sequence[Player]]
+) -> dict[Player, tuple[Worth, Worth]]:
+    """Return (mean of what each player adds in some orders, its standard error over these), sample by sample.
+
+    >>> over_orders(lambda chosen: len(chosen) ** 2.0, [("a", "b"), ("b", "a")])
+    {'a': (2.0, 1.0), 'b': (2.0, 1.0)}
+    """
+    known: dict[frozenset[Player], Worth] = {}
+    added: dict[Player, list[Any]] = {player: [] for player in orders[0]}
+    for order in orders:
         worths = []
-        for size in range(len(players) + 1):
-            chosen = frozenset(players[number] for number in order[:size])
+        for size in range(len(order) + 1):
+            chosen = frozenset(order[:size])
             if chosen not in known:
                 known[chosen] = value(chosen)
             worths.append(known[chosen])
-        row[order] = np.diff(worths)
-    errors = np.std(added, axis=0, ddof=1) / math.sqrt(orders)
-    return dict(zip(players, zip(added.mean(axis=0).tolist(), errors.tolist(), strict=True), strict=True))
+        for player, before, after in zip(order, worths, worths[1:], strict=False):
+            added[player].append(after - before)
+    return {player: _mean_and_error(np.array(parts, np.float64)) for player, parts in added.items()}
 
 
 def leave_one_out(value: Callable[[frozenset[Player]], Worth], players: Sequence[Player]) -> dict[Player, Worth]:
@@ -162,6 +182,12 @@ def _coefficients(member: NDArray[np.bool_]) -> Floats:
     sizes = member.sum(axis=1)
     joined, missed = weights[np.maximum(sizes - 1, 0)], weights[np.minimum(sizes, count - 1)]
     return np.asarray(np.where(member, joined[:, None], -missed[:, None]).T)
+
+
+def _mean_and_error(table: Floats) -> Any:
+    """Return the mean over rows and its standard error, as numbers where a row is one."""
+    mean, error = table.mean(axis=0), np.std(table, axis=0, ddof=1) / math.sqrt(len(table))
+    return (mean, error) if table.ndim > 1 else (float(mean), float(error))
 
 
 def _check(players: Sequence[Player]) -> None:

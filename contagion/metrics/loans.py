@@ -1,7 +1,8 @@
 """Loans against collateral as they stand at one moment: how close they are to liquidation.
 
 A position is all claims between one borrower (or member of a crowd) and one lender, worth what the lender's own
-marks say, interest included. Margin accounts at exchanges are no loans and not here.
+marks say, interest included. Margin accounts at exchanges are no loans: the exchange says how near they were, since
+members of a crowd who never act have no rows, and `margins_at_risk` adds up what it said.
 """
 
 from collections.abc import Mapping
@@ -91,3 +92,29 @@ def at_risk(open_loans: Loans, limits: Floats) -> dict[str, Any]:
     covered, debt = np.bincount(group, weights), np.bincount(group, -np.minimum(open_loans.worth, 0.0))
     within = {f"{fall:.0%}": float(debt[covered * (1.0 - fall) < debt].sum()) for fall in FALLS}
     return {"debt": float(debt.sum()), "breached": float(debt[covered < debt].sum()), "within": within}
+
+
+def margins_at_risk(table: Columns | None) -> dict[str, Any] | None:
+    """Return what is `open` at exchanges, `breached`, and within falls and rises of all marks of it, at both ends.
+
+    table : a row an end, exchange and move, from the run; None where there is none. Contracts count at their notional
+    and loans at what they are worth; a fall puts longs and who has borrowed against coins in breach, a rise shorts.
+
+    >>> rows = {"end": [0, 1, 1], "move": [0.0, 0.0, -0.05], "value": [0.0, 1.0, 3.0], "whole": [9.0, 8.0, 8.0]}
+    >>> found = margins_at_risk({name: np.array(column) for name, column in rows.items()})
+    >>> found["start"]["open"], found["end"]["breached"], found["end"]["falls"]["5%"]
+    (9.0, 1.0, 3.0)
+    """
+    if table is None:
+        return None
+
+    def summed(column: str, end: int, move: float) -> float:
+        return float(table[column][(table["end"] == end) & (table["move"] == move)].sum())
+
+    return {
+        name: {
+            "open": summed("whole", end, 0.0), "breached": summed("value", end, 0.0),
+            "falls": {f"{size:.0%}": summed("value", end, -size) for size in FALLS},
+            "rises": {f"{size:.0%}": summed("value", end, size) for size in FALLS},
+        } for end, name in enumerate(("start", "end"))
+    }  # fmt: skip

@@ -75,6 +75,7 @@ def _standing(tables: dict[str, Any], marks: Marks, books: Any, graph: dict[str,
     limits, prices = loans.thresholds(graph, books), Prices(graph)
     return {
         "debt_at_risk": {"start": loans.at_risk(start, limits), "end": loans.at_risk(end, limits)},
+        "margins_at_risk": loans.margins_at_risk(tables.get("margins")),
         "concentration": concentration.of_loans(start, books),
         "wrong_way": wrong_way(start, books, prices),
         "price_dependence": prices.dependence(),

@@ -67,11 +67,11 @@ def matrix(size: int, debtors: Ints, creditors: Ints, amounts: Floats) -> sparse
 def read_nodes(path: str, columns: Mapping[str, str] | None = None, needs: Sequence[str] = ()) -> NodeTable:
     """Return the nodes of a CSV file: a column ``name`` and any of `NODE_COLUMNS`, of which those in `needs` must be.
 
-    columns : our name of a column -> its title in the file, where that is another. BadInput names every problem.
+    columns : our name of a column -> its title in the file, which then must be there. BadInput names every problem.
     """
     sheet = Sheet(path, columns)
-    mapped = [key for key in NODE_COLUMNS if key in sheet.titles and key not in needs]
-    if not sheet.require(("name", *needs, *mapped)):
+    mapped = [key for key in NODE_COLUMNS if key in sheet.titles]
+    if not sheet.require(dict.fromkeys(("name", *needs, *mapped))):
         sheet.finish()
     names = unique_names(sheet)
     known = {key: sheet.numbers(key, least=least) for key, least in NODE_COLUMNS.items() if sheet.has(key)}

@@ -146,16 +146,16 @@ def _names(complaints: Complaints, graph: RawGraph, title: str) -> dict[str, str
 
 
 def _columns(complaints: Complaints, graph: RawGraph, titles: Mapping[str, str]) -> dict[str, Floats]:
-    """Return the known columns that some node has; a node without one is noted."""
+    """Return the known columns that some node has; a node without one is noted, and a title that no node has."""
     columns = {}
     for key, least in NODE_COLUMNS.items():
         title = titles.get(key, key)
         if any(title in node.facts for node in graph.nodes):
             columns[key] = np.array([_number(complaints, node, title, least) for node in graph.nodes])
         elif key in titles:
-            complaints.add(
-                0, "nodes", f"no node has {title[:60]!r}, which was to be its {key}; expected it at every node"
-            )
+            known = sorted({fact for node in graph.nodes for fact in node.facts})
+            what = f"no node has {title[:60]!r}{closest(title, known)}"
+            complaints.add(0, "nodes", f"{what}; expected a number at every node, as its {key}")
     return columns
 
 

@@ -10,7 +10,8 @@ MAX_PROBLEMS = 20
 """Complaints about one file; the rest are counted."""
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-_FORMULA = ("=", "+", "@")
+_FORMULA = ("=", "+", "-", "@")
+"""What spreadsheets take for the beginning of a formula; a number is none."""
 
 
 def not_a_number(cell: str) -> str:
@@ -55,7 +56,7 @@ def not_a_name(text: str) -> str:
         return f"is empty; expected a name of 1 to {MAX_NAME} characters"
     if len(text) > MAX_NAME or not text.isprintable():
         return f"{text[:40]!r} is no name; expected 1 to {MAX_NAME} printable characters"
-    if text.startswith(_FORMULA):
+    if text.startswith(_FORMULA) and not NUMBER.fullmatch(text):
         return f"{text[:40]!r} begins like a formula; expected a name; save the sheet's values as CSV, or rename it"
     return ""
 

@@ -130,7 +130,8 @@ class _Walk:
     def _element(self, tag: str, attributes: dict[str, str]) -> None:
         if self.open is not None:
             raise _Refused(f"has a <{tag}> inside another; expected a flat list")
-        if "false" in attributes.get("directed", "") or attributes.get("type", "directed") != "directed":
+        undirected = attributes.get("directed") in ("false", "0") or attributes.get("type", "directed") != "directed"
+        if tag == "edge" and undirected:
             raise _Refused("has an edge without a direction; expected directed edges")
         unsaid = {title: value for (kind, title), value in self.defaults.items() if kind == tag and title not in _OWN}
         self.open = Element(self.parser.CurrentLineNumber, tag, unsaid | attributes)

@@ -21,7 +21,7 @@ import numpy as np
 from contagion.assembly import build, unfit
 from contagion.errors import BadInput, Problem, closest
 from contagion.graph import MARKETS
-from contagion.metrics.importance import MOST_EXACT, coalitions, interaction, shapley
+from contagion.metrics.importance import MOST_EXACT, coalitions, interaction, over_orders, random_orders, shapley
 from contagion.metrics.targets import value_at
 from contagion.scenario import Scenario
 from contagion.study.effects import Floats, estimate, paired
@@ -38,14 +38,17 @@ FIGURES = (
 """What is compared: keys of the summary, the last one over all markets."""
 
 _WILD = frozenset("*?[")
+ORDERS = 20
+"""Random orders over which the effect of more than 12 names is shared."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Which knock-outs are compared with the base, on which seeds, and how each run is made.
 
-    shapley : names whose joint effect is shared among them, which needs a run of every subset; markets : feeds of
-    the summary's prices beside the usual figures, a pattern such as ``alt*`` standing for the worst of its matches.
+    shapley : names whose joint effect is shared among them, which needs a run of every subset, or beyond 12 names of
+    those that so many random `orders` come by; markets : feeds of the summary's prices beside the usual figures, a
+    pattern such as ``alt*`` standing for the worst of its matches.
     """
 
     model: Scenario | nx.MultiDiGraph
@@ -57,12 +60,28 @@ class Plan:
     until_us: int | None = None
     shuffle_ties: bool = False
     allow_code: bool = False
+    orders: int = ORDERS
+
+    @cached_property
+    def sampled(self) -> list[Names]:
+        """Return the random orders over which effects are shared, none where all subsets are run."""
+        if len(self.shapley) <= MOST_EXACT:
+            return []
+        return random_orders(self.shapley, self.orders, np.random.default_rng(0))
+
+    @property
+    def subsets(self) -> list[Names]:
+        """Return what has to be removed to share effects; each name by itself always, for the interaction."""
+        if not self.sampled:
+            return coalitions(self.shapley)
+        prefixes = [order[:size] for order in self.sampled for size in range(len(order) + 1)]
+        return [*((name,) for name in self.shapley), *prefixes]
 
     @cached_property
     def removals(self) -> list[Names]:
         """Return what is removed in one run or another, nothing first; the same names in another order are the same."""
         known: dict[frozenset[str], Names] = {}
-        for names in [(), *self.knock_outs, *coalitions(self.shapley)]:
+        for names in [(), *self.knock_outs, *self.subsets]:
             known.setdefault(frozenset(names), names)
         return list(known.values())
 
@@ -82,9 +101,8 @@ class Plan:
                 problems.append(Problem(file, 0, 0, "--market", f"no market {name!r}{closest(name, feeds)}"))
         if not self.knock_outs and not self.shapley:
             problems.append(Problem(file, 0, 0, "", "has no switches: name with --knock-out what to remove"))
-        if len(self.shapley) > MOST_EXACT:
-            what = f"{len(self.shapley)} names have {2 ** len(self.shapley):,} subsets: {MOST_EXACT} at most"
-            problems.append(Problem(file, 0, 0, "--shapley", what))
+        if self.orders < 2:
+            problems.append(Problem(file, 0, 0, "--orders", f"{self.orders} orders give no standard error: at least 2"))
         if problems:
             raise BadInput(dict.fromkeys(problems))
 
@@ -143,14 +161,33 @@ class Attribution:
         }  # fmt: skip
 
     def _shapley(self) -> dict[str, Any]:
-        players = self.plan.shapley
-        values = {figure: shapley(lambda s, f=figure: self.samples(s, f), players) for figure in self.figures}  # type: ignore[misc]
+        plan, players = self.plan, self.plan.shapley
+        values = {figure: self._shares(figure) for figure in self.figures}
         return {
-            "players": list(players),
+            "players": list(players), "orders": len(plan.sampled) or None,
+            "order_errors": {p: {f: self._order_errors[f][p] for f in self.figures} for p in players},
             "values": {p: {figure: estimate(values[figure][p]) for figure in self.figures} for p in players},
             "all": {f: paired(self.samples((), f), self.samples(players, f)) for f in self.figures},
             "interaction": self._interaction(players),
-        }
+        }  # fmt: skip
+
+    def _shares(self, figure: str) -> dict[str, Floats]:
+        """Return each player's share of a figure, seed by seed."""
+        if not self.plan.sampled:
+            return shapley(lambda removed: self.samples(removed, figure), self.plan.shapley)
+        found = over_orders(lambda removed: self.samples(removed, figure), self.plan.sampled)
+        return {player: share for player, (share, _) in found.items()}
+
+    @cached_property
+    def _order_errors(self) -> dict[str, dict[str, float | None]]:
+        """Return by how much a mean share may be off since orders are sampled: 0 where none are, None if unknown."""
+        if not self.plan.sampled:
+            return {figure: dict.fromkeys(self.plan.shapley, 0.0) for figure in self.figures}
+        table = {}
+        for figure in self.figures:
+            found = over_orders(lambda removed, f=figure: float(self.samples(removed, f).mean()), self.plan.sampled)  # type: ignore[misc]
+            table[figure] = {p: None if math.isnan(error) else error for p, (_, error) in found.items()}
+        return table
 
     def _interaction(self, names: Names) -> dict[str, Any]:
         return {f: estimate(interaction(lambda s, f=f: self.samples(s, f), names)) for f in self.figures}  # type: ignore[misc]
@@ -180,17 +217,18 @@ def attribute(
     until_us: int | None = None,
     shuffle_ties: bool = False,
     allow_code: bool = False,
+    orders: int = ORDERS,
     executor: Executor | None = None,
 ) -> Attribution:
     """Compare a model with itself without some of its parts, on the same seeds.
 
     knock_outs : names, several joined by ``+`` being removed together, default every switch of the scenario;
-    executor : where runs are made, default this process (`executors.local` has more).
-    BadInput for what cannot be knocked out. A run that fails is a row with its error.
+    orders : of the names of `shapley`, sampled beyond 12 of them; executor : where runs are made, default this process
+    (`executors.local` has more). BadInput for what cannot be knocked out. A run that fails is a row with its error.
     """
     shares = tuple(dict.fromkeys(shapley))
     named = switches(model, shares) if knock_outs is None else tuple(map(parts, knock_outs))
-    plan = Plan(model, named, tuple(seeds), shares, tuple(markets), twins, until_us, shuffle_ties, allow_code)
+    plan = Plan(model, named, tuple(seeds), shares, tuple(markets), twins, until_us, shuffle_ties, allow_code, orders)
     plan.check()
     return carry_out(plan, executor or InProcess())
 

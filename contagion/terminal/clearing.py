@@ -32,7 +32,8 @@ def _headline(facts: Mapping[str, Any]) -> str:
     size = f"{count(facts['banks'], 'bank')}, {count(facts['links'], 'exposure')}"
     if not facts["defaults"]:
         return f"{facts['model']}: nobody defaults ({size})"
-    return f"{facts['model']}: {count(facts['defaults'], 'default')}, depth {facts['depth']} ({size})"
+    depth = "" if facts["depth"] is None else f", depth {facts['depth']}"
+    return f"{facts['model']}: {count(facts['defaults'], 'default')}{depth} ({size})"
 
 
 def _waves(facts: Mapping[str, Any]) -> Table:

@@ -46,7 +46,7 @@ def attribution_text(
 _CLOSING = (
     "Change: with the knock-out minus without it, seed by seed, on the same random numbers; 95% intervals of its mean "
     "(Student's t). Same sign: the seeds in which it has the sign of its mean. Joint: what removing all does beyond "
-    "the sum of what removing each does."
+    "the sum of what removing each does. ±: standard error of a share over the random orders."
 )
 
 
@@ -74,9 +74,11 @@ def _figure(facts: Mapping[str, Any], key: str) -> RenderableType:
             joint = row["interaction"][key]
             table.add_row("  of it joint", "", *_change(joint, joint["mean"], text))
     if shares := facts["shapley"]:
-        table.add_row("Shapley values", style="dim")
+        orders = shares["orders"]
+        table.add_row(f"Shapley, {orders} random orders" if orders else "Shapley values", style="dim")
         for name, values in shares["values"].items():
-            table.add_row(f"  {name}", "", *_change(values[key], values[key]["mean"], text))
+            error = f"± {text(shares['order_errors'][name][key])}" if orders else ""
+            table.add_row(f"  {name}", error, *_change(values[key], values[key]["mean"], text))
         whole, joint = shares["all"][key], shares["interaction"][key]
         table.add_row("  all together", text(whole["without"]), *_change(whole, whole["difference"], text))
         table.add_row("  of it joint", "", *_change(joint, joint["mean"], text))

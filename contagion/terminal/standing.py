@@ -19,6 +19,8 @@ def standing(facts: Mapping[str, Any], money: Callable[[float], str]) -> Iterabl
         text = f"debt that a further fall of {NEAR} would liquidate: "
         text += " → ".join(f"{money(one['within'][NEAR])} of {money(one['debt'])}" for one in (start, end))
         yield text + f", {money(end['breached'])} in breach" * bool(round(end["breached"], 2))
+    if margins := facts.get("margins_at_risk"):  # None without exchanges, and not in runs of before
+        yield from _margins(margins["start"], margins["end"], money)
     for lender, row in facts["concentration"].items():
         yield from _few(lender, row["debtors"])
     for lender, row in facts["wrong_way"].items():
@@ -56,6 +58,15 @@ _WAYS = {"market": "is sold where it is marked", "issuer": "is the borrower's ow
 
 def _share(row: Mapping[str, float], key: str) -> bool:
     return bool(row["pledged"]) and row[key] / row["pledged"] >= 0.005
+
+
+def _margins(start: Mapping[str, Any], end: Mapping[str, Any], money: Callable[[float], str]) -> Iterable[str]:
+    words = {
+        move: " → ".join(f"{money(one[key][NEAR])} of {money(one['open'])}" for one in (start, end))
+        for key, move in (("falls", "fall"), ("rises", "rise")) if start[key]["20%"] or end[key]["20%"]
+    }  # fmt: skip
+    for move, text in words.items():
+        yield f"open at exchanges that a further {move} of {NEAR} would liquidate: {text}"
 
 
 def _few(lender: str, row: Mapping[str, Any] | None) -> Iterable[str]:

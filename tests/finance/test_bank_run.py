@@ -115,3 +115,8 @@ def test_arguments_that_mean_nothing_are_refused() -> None:
         payoff_of_waiting(2, 1.2, 1.0)
     with pytest.raises(ValueError, match="6 cannot queue"):
         serve(6, 5, 1.2)
+    for refused in (lambda: fraction_served(0, 1), lambda: run_threshold(2, -1), lambda: serve(3, 3, np.nan)):
+        with pytest.raises(ValueError, match="a payment must be positive"):
+            refused()
+    with pytest.raises(ValueError, match="none withdraws"):
+        expected_payoff_of_running(1.2, 0)

@@ -156,3 +156,13 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         deleverage(np.full((1, 1), 0.5), one, one, one, one)
     with pytest.raises(ValueError, match="impact must not be negative"):
         deleverage(np.ones((1, 1)), one, one, -one, one)
+    unknown = one * np.nan
+    for arguments, message in (
+        ((unknown, one, one, one), "assets must not be negative, and finite: nan at 0"),
+        ((one, one, one * np.inf, one), "impact must not be negative, and finite: inf at 0"),
+        ((one, one, one, unknown), "the shock must be finite: nan at 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            deleverage(np.ones((1, 1)), *arguments)
+    with pytest.raises(ValueError, match="bank 0 sum to nan"):
+        deleverage(np.full((1, 1), np.nan), one, one, one, one)

@@ -334,6 +334,7 @@ def test_what_cannot_be_is_refused() -> None:
         with pytest.raises(ValueError, match="nodes below 3 for each of 1 draws"):
             threshold_cascades(ring, [1, 1, 1], seeds)
     one = Portfolios(1, 1, 1, np.array([0, 1]), np.array([0]))
-    for capital, cash, alpha in ((-0.1, 0.2, 1), (0.1, 1.2, 1), (0.1, 0.2, -1)):
+    nothing = np.nan
+    for capital, cash, alpha in ((-0.1, 0.2, 1), (0.1, 1.2, 1), (0.1, 0.2, -1), (nothing, 0.2, 1), (0.1, 0.2, nothing)):
         with pytest.raises(ValueError, match="out of range"):
             portfolio_cascades(one, capital, [[0]], cash=cash, alpha=alpha)

@@ -306,6 +306,9 @@ def test_a_cycle_without_cash_pays_in_full() -> None:
     ("change", "message"),
     [
         ({"liquid": np.array([-1.0])}, "liquid must not be negative"),
+        ({"illiquid": np.array([np.nan])}, "illiquid must not be negative, and finite: nan at 0"),
+        ({"deposits": np.array([np.inf])}, "deposits must not be negative, and finite: inf at 0"),
+        ({"liabilities": np.ones((1, 1))}, "bank 0 owes itself 1"),
         ({"illiquid": np.array([1.0, 2.0])}, "expected 1 banks"),
         ({"required_ratio": 1.0}, r"must lie in \[0, 1\)"),
         ({"recovery": 1.5}, r"recovery 1.5 in \[0, 1\]"),

@@ -190,3 +190,8 @@ def test_rounds_are_limited_and_arguments_that_mean_nothing_are_refused() -> Non
         indirect_contagion(*bank, np.array([1.0]), 20, 18, price_shock=1.5)
     with pytest.raises(ValueError, match="must fit holdings"):
         indirect_contagion(*bank, np.ones(2), 20, 18)
+    for place, name in enumerate(("holdings", "illiquid", "equity", "depth")):
+        unknown = [*bank, np.array([1000.0])]
+        unknown[place] = unknown[place] * np.nan
+        with pytest.raises(ValueError, match=f"{name} must .* nan"):
+            indirect_contagion(*unknown, 20, 18)

@@ -245,6 +245,11 @@ def test_arguments_that_mean_nothing_are_refused() -> None:
         run(system._replace(cash=np.ones(2)), terms)
     with pytest.raises(ValueError, match="loans must not be negative"):
         run(system._replace(loans=-np.ones(1)), terms)
+    for name in ("holdings", "cash", "other", "loans", "deposits"):
+        with pytest.raises(ValueError, match=f"{name} must not be negative, and finite: .*nan"):
+            run(system._replace(**{name: getattr(system, name) * np.nan}), terms)
+    with pytest.raises(ValueError, match="a buffer of nan"):
+        run(system, terms._replace(buffer=np.nan))
     with pytest.raises(ValueError, match="above the minimum"):
         system_fire_sale(*system, price_shock=0, impact=0, buffer=0.04, minimum=0.05, target=0.05)
     with pytest.raises(ValueError, match="lie in"):

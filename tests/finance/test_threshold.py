@@ -204,6 +204,19 @@ def test_integers_stay_integers_beyond_the_reach_of_floats() -> None:
     assert (found.losses.tolist(), found.depth) == ([0, large + 1], 1)
 
 
+@pytest.mark.parametrize(("kind", "amount"), [(np.int8, 100), (np.int32, 2**31 - 1), (np.uint8, 200), (np.bool_, 1)])
+def test_small_integers_are_summed_without_running_over(kind: Any, amount: int) -> None:
+    exposures = np.zeros((3, 3), kind)
+    exposures[2, :2] = amount
+    found = furfine(exposures, [1, 1, amount], [0, 1], loss_given_default=1)
+    assert (found.losses.tolist(), found.depth) == ([0, 0, 2 * amount], 1)
+
+
+def test_single_precision_exposures_are_summed_in_double() -> None:
+    exposures = csr_array(np.array([[0, 0, 0], [0, 0, 0], [2**24, 1, 0]], np.float32))
+    assert furfine(exposures, [1, 1, 2**24], [0, 1], loss_given_default=1).depth == 1
+
+
 # Counts of neighbours.
 
 

@@ -101,6 +101,8 @@ def test_of_two_solutions_the_one_with_more_equity_is_found() -> None:
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"shapes \(3, 3\), \(2,\) and \(3,\)"):
         network_equity(RING, [1, 2], DEBTS, furfine_value)
+    with pytest.raises(ValueError, match="external assets of nan"):
+        network_equity(RING, ASSETS * np.nan, DEBTS, furfine_value)
     with pytest.raises(ValueError, match="an equity of -1"):
         linear_debtrank_value([1.0], [-1.0])
     with pytest.raises(ArithmeticError, match="after 2 rounds"):

@@ -51,6 +51,17 @@ def test_columns_may_have_other_titles_and_another_order_and_others_are_named_as
     assert found.provenance[0].unread == ("year",)
 
 
+def test_a_number_is_a_name_and_no_formula(tmp_path: Path) -> None:
+    assert read_edges(written(tmp_path, "debtor,creditor,amount\n-1,2.5,3\n")).names == ("-1", "2.5")
+
+
+def test_a_column_of_nodes_that_was_named_must_be_there(tmp_path: Path) -> None:
+    path = written(tmp_path, "name,cash,Externes\nA,1,2\nB,2,3\n", "n.csv")
+    assert read_nodes(path, {"external_assets": "Externes"}).columns["external_assets"].tolist() == [2, 3]
+    with pytest.raises(BadInput, match="there is no column 'Extern'; is 'Externes' meant to be it"):
+        read_nodes(path, {"external_assets": "Extern", "amount": "Value"})
+
+
 def test_amounts_of_nothing_are_dropped_and_counted(tmp_path: Path) -> None:
     found = read_edges(written(tmp_path, GOOD + "B,A,0\nA,C,0.0\n"))
     assert found.owes.nnz == 3
@@ -110,6 +121,7 @@ SINGLE = {
     "no debtor": (",C,2", "e.csv:3: debtor: is empty; expected a name"),
     "formula": ("=B,C,2", "e.csv:3: debtor: '=B' begins like a formula; expected a name"),
     "plus": ("+B,C,2", "e.csv:3: debtor: '+B' begins like a formula"),
+    "minus": ("-1+A2,C,2", "e.csv:3: debtor: '-1+A2' begins like a formula"),
     "at": ("B,@SUM(A1),2", "e.csv:3: creditor: '@SUM(A1)' begins like a formula"),
     "long name": (f"{'B' * 201},C,2", "is no name; expected 1 to 200 printable characters"),
     "control character": ("B\x07,C,2", "is no name; expected 1 to 200 printable characters"),
@@ -218,7 +230,7 @@ def test_absurd_sizes_are_refused(
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
-    lambda text: text[0] not in "=+@" and text.isprintable() and text == text.strip()
+    lambda text: text[0] not in "=+-@" and text.isprintable() and text == text.strip()
 )
 
 

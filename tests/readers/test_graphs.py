@@ -91,6 +91,30 @@ def test_a_gexf_label_is_a_name_when_asked_for(tmp_path: Path) -> None:
     assert read(tmp_path, "gexf", graph, columns={"name": "label"}).names == ("First", "Second")
 
 
+def test_a_type_of_a_node_is_a_fact_of_its_own_and_that_of_an_edge_its_direction(tmp_path: Path) -> None:
+    nodes = '<nodes><node id="a" type="bank"/><node id="b" type="fund"/></nodes>'
+    edge = '<edges><edge source="a" target="b" {}amount="5"/></edges>'
+    text = f'<gexf><graph defaultedgetype="directed">{{}}{edge}</graph></gexf>'
+    (tmp_path / "g.gexf").write_text(text.format(nodes, 'type="directed" '))
+    assert read_exposures(tmp_path / "g.gexf", orientation="liability").owes.sum() == 5
+    assert "without a direction" in refused(tmp_path, text.format(nodes, 'type="mutual" '), "gexf")
+
+
+@pytest.mark.parametrize("no", ["false", "0"])
+def test_an_edge_that_says_it_has_no_direction_is_refused(no: str, tmp_path: Path) -> None:
+    text = graphml('<node id="a"/><node id="b"/>', f'<edge source="a" target="b" directed="{no}"/>')
+    assert "without a direction" in refused(tmp_path, text)
+
+
+@FORMS
+def test_a_fact_of_nodes_that_was_named_and_that_none_has_is_refused(form: str, tmp_path: Path) -> None:
+    graph = example()
+    nx.set_node_attributes(graph, 2.0, "Kasse")
+    assert read(tmp_path, form, graph, columns={"cash": "Kasse"}).columns["cash"].tolist() == [2, 2]
+    with pytest.raises(BadInput, match="no node has 'Kase'; did you mean 'Kasse'"):
+        read(tmp_path, form, graph, columns={"cash": "Kase"})
+
+
 def test_a_node_file_stands_for_the_facts_of_a_graph(tmp_path: Path) -> None:
     nodes = tmp_path / "n.csv"
     nodes.write_text("name,equity\nB & Co,7\nÄquator Bank,8\n", encoding="utf-8")
@@ -238,5 +262,5 @@ def test_json_that_says_two_things_or_nothing_is_refused(tmp_path: Path, nodes: 
 
 
 def test_a_title_that_no_node_of_a_graph_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no node has 'kasse', which was to be its cash"):
+    with pytest.raises(BadInput, match=r"no node has 'kasse'.*expected a number at every node, as its cash"):
         read(tmp_path, "json", example(), columns={"cash": "kasse"})

@@ -1,5 +1,7 @@
 """Runs with and without a mechanism, on the same random numbers."""
 
+import io
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import cache
@@ -9,9 +11,12 @@ import pytest
 
 import contagion as cg
 from contagion.errors import BadInput
+from contagion.study import knockouts
 from contagion.study.executors import InProcess, local
 from contagion.study.knockouts import Attribution, Plan, attribute, carry_out
 from contagion.study.twins import run
+from contagion.terminal import console_on
+from contagion.terminal.knockouts import attribution_text
 from tests.scenarios import CASCADE
 
 BRITTLE = CASCADE + '\n[nodes.vase]\nkind = "tests.kinds.brittle"\nbreaks_on = [1]\n'
@@ -102,6 +107,28 @@ def test_shapley_values_sum_to_the_effect_of_removing_all_and_come_with_the_inte
     assert joint > 1e6
 
 
+def test_beyond_twelve_names_orders_are_sampled_and_shares_still_sum_to_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of two names there are two orders, so that shares of many are the exact ones but for how often each was drawn."""
+    exact = loops().facts["shapley"]
+    monkeypatch.setattr(knockouts, "MOST_EXACT", 1)
+    names = ["loops", "pool-oracle"]
+    found = attribute(cg.load("usde-loops", reduced=True), names, seeds=[1, 2], shapley=names, twins=False, orders=40)
+    shares = found.facts["shapley"]
+    assert (exact["orders"], shares["orders"], len(found.plan.removals)) == (None, 40, 4)
+    for name in names:
+        error = shares["order_errors"][name][NET]
+        assert exact["order_errors"][name][NET] == 0 < error
+        assert abs(shares["values"][name][NET]["mean"] - exact["values"][name][NET]["mean"]) < 4 * error
+    whole = sum(shares["values"][name][NET]["mean"] for name in names)
+    assert whole == pytest.approx(shares["all"][NET]["difference"])
+    assert shares["interaction"] == exact["interaction"]
+    text = attribution_text(console_on(io.StringIO()), found.facts, {})
+    assert "Shapley, 40 random orders" in text
+    assert re.search(r"loops +± \S", text)
+
+
 def test_names_removed_together_have_an_interaction_where_each_is_removed_alone_as_well() -> None:
     model = cg.loads(CASCADE)
     both = attribute(model, ["first+second", "first", "second"], seeds=[0]).facts["knock_outs"][0]
@@ -154,8 +181,8 @@ def test_everything_that_cannot_be_compared_is_said_at_once() -> None:
     assert "did you mean 'keeper'?" in text[1]
     assert all("without usd: " in line for line in text[2:-1])
     assert "--market: no market 'poool'; did you mean 'pool'?" in text[-1]
-    with pytest.raises(BadInput, match="8,192 subsets"):
-        attribute(model, shapley=[*"abcdefghijklm"])
+    with pytest.raises(BadInput, match="1 orders give no standard error"):
+        attribute(model, shapley=["first"], orders=1)
     without_switches = CASCADE.partition("[switches.liquidators]")[0]
     with pytest.raises(BadInput, match="has no switches"):
         attribute(cg.loads(without_switches))

@@ -28,6 +28,7 @@ from contagion.mechanisms.exchange.custody import Custody
 from contagion.mechanisms.exchange.engine import Engine
 from contagion.mechanisms.exchange.funding import Funding
 from contagion.mechanisms.exchange.marks import Line, MarkVector, weighted
+from contagion.mechanisms.exchange.nearness import Nearness, nearness
 from contagion.mechanisms.exchange.roster import Roster, blank_cohort
 from contagion.mechanisms.exchange.sales import trade_coins
 from contagion.mechanisms.exchange.terms import CoinTerms, ContractTerms, ExchangeTerms, Marked
@@ -58,6 +59,7 @@ class Exchange:
         self._loans: list[tuple[int, int, int]] = []
         self._withdrawn: dict[int, tuple[int, int]] = {}
         self.marks = MarkVector(sim, node, params.interval)
+        self.near_at_opening: Nearness | None = None
 
     # ------------------------------------------------------------------------------------------- opening
 
@@ -111,12 +113,17 @@ class Exchange:
             place = f"member {member} " if member >= 0 else ""
             what = f"is not at rest: {place}is in breach of its margin at the start ({len(cohort)} accounts are)"
             raise Misfit(("nodes", who), what)
+        self.near_at_opening = self.nearness()
         yield self._run()
         self.funding.note()
         if self.funding.due:
             yield self._fund()
         if self.params.interest_interval:
             yield self._charge_interest()
+
+    def nearness(self) -> Nearness | None:
+        """Return how near accounts are to liquidation at the present marks; None where only the loss is of interest."""
+        return nearness(self.roster) if self.sim.twin in ("base", "control") else None
 
     @property
     def _path(self) -> tuple[str, ...]:

@@ -168,6 +168,32 @@ class Roster:
             total += abs(x) if cost >= 0 else max(x, 0.0)
         return total
 
+    def accounts(self) -> Iterator[tuple[int, int]]:
+        """Yield (holder, number of accounts) of whoever can be liquidated: 1 for a named one."""
+        yield from ((holder, 1) for holder in self.named if holder not in self.exempt)
+        yield from ((holder, len(book)) for holder, book in self.crowds.items())
+
+    def margins(self, holder: int, members: Integers, prices: Floats) -> Floats:
+        """Return the margin left of members of a crowd, or of a named account, in base units of the settlement."""
+        if holder in self.crowds:
+            return self.crowds[holder].margins(prices, members)
+        return np.full(len(members), self.facts(holder, prices)[0])
+
+    def settlement_unit(self) -> float:
+        """Return how many base units a token of the settlement has."""
+        return float(10.0 ** self.sim.ledger.assets[self.custody.settlement].decimals)
+
+    def stakes(self, holder: int, members: Integers, prices: Floats) -> Floats:
+        """Return what each account has open, contracts at their notional and loans, in base units of the settlement."""
+        worth, traded = np.zeros(EMPTY + 1), np.zeros(EMPTY + 1, np.bool_)
+        worth[: len(prices)], traded[: len(prices)] = prices, [cost >= 0 for _, cost in self._ledger_rows]
+        cash, slots = self._slots(holder, members)
+        found: Floats = np.zeros(len(members)) - np.minimum(cash, 0)
+        for number, quantity, _ in slots:
+            value = quantity * worth[number]
+            found += np.where(traded[number], np.abs(value), -np.minimum(value, 0.0))
+        return found
+
     def breaches(self) -> Cohort:
         """Return all accounts in breach at the present marks, named ones first, with their causes."""
         prices = self.prices()
