@@ -13,7 +13,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from contagion.finance.deleveraging import all_rounds, spectral_radius, vulnerability
 from contagion.finance.fire_sale_clearing import fire_sale_clearing, least_fire_sale_clearing
@@ -69,6 +69,7 @@ def compare(banks: int, assets: int) -> None:
 def clearing(banks: int) -> None:
     rng = np.random.default_rng(2)
     debts = links(rng, banks, banks) * 0.03
+    debts = csr_array(debts - diags_array(debts.diagonal()))  # nobody owes itself
     units = rng.lognormal(1, 1, banks)
     worth = 1.05 * units + debts.sum(axis=0)
     deposits = np.maximum(worth * rng.uniform(0.92, 0.98, banks) - debts.sum(axis=1), 0)
