@@ -23,7 +23,7 @@ SIZES = {
     "pace": ("nodes.whale.pace",),
     "loops": ("nodes.loops.loans.collateral.usde",),
     "mixed": ("nodes.mixed.loans.collateral.*",),
-    "on-chain": ("nodes.loop-?.equity",),
+    "on-chain": ("nodes.loop-?.equity", "edges.aave:claims:suppliers.quantity"),
     "makers-usde": ("edges.exchange:margin:maker-?.balances.usde",),
     "makers-altcoins": (f"edges.exchange:margin:maker-?.balances.{ALTCOIN}",),
     "depth-usde": ("nodes.*.quotes.usde-spot.depth",),
