@@ -34,7 +34,7 @@ SIZES = {
     "panic": ("nodes.holders-usde.holders.total",),
     "risk-off": (f"nodes.holders-{ALTCOIN}.holders.total",),
     "traders": ("nodes.traders.traders.open_interest.*",),
-    "dip-buyers": ("edges.exchange:margin:hunters.balances.usdt",),
+    "dip-buyers": ("edges.exchange:margin:hunters.balances.usdt", "nodes.hunters.buys.*.capital"),
     "shock": ("shocks.*.size",),
 }
 """By name, where in the scenario's tables the numbers stand; an altcoin's book and its contract's go together."""
