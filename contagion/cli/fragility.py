@@ -59,7 +59,7 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
             raise click.UsageError("--plot draws into the directory of -o: name one")
         shell.need("plot", "matplotlib")
     from contagion.recipes import Recipe, provenance
-    from contagion.runs import recorded, write_json
+    from contagion.runs import write_json
     from contagion.study.fragility import Plan
 
     recipe = Recipe(
@@ -73,9 +73,7 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if output is None:
         result = _carried_out(plan, options)
     else:
-        manifest = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
-        manifest |= provenance(recipe, model)
-        with recorded(shell.place(output, model.name), manifest):
+        with shell.kept(ctx, output, model.name, provenance(recipe, model)):
             result = _carried_out(plan, options)
             result.save(output)
             write_json(output / "fragility.json", result.facts)
@@ -83,7 +81,6 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
                 from contagion.plot.fragility import draw
 
                 draw(result.facts, output / "fragility.png", model.params.currency)
-            write_json(output / "manifest.json", {"status": "complete"} | manifest)
     _print(result, options["as_json"], model.params.currency)
     if result.failed:
         ctx.exit(shell.SOME_FAILED)

@@ -84,6 +84,17 @@ overrides = click.option(
 
 
 @contextmanager
+def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator[None]:
+    """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written."""
+    from contagion.runs import recorded, write_json
+
+    manifest = {"command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")} | facts
+    with recorded(place(output, name), manifest):
+        yield
+        write_json(output / "manifest.json", {"status": "complete"} | manifest)
+
+
+@contextmanager
 def progress(quiet: bool, unit: str = "") -> Iterator[Callable[[str, int, int], None] | None]:
     """Give what shows progress: a bar on a terminal, a line a minute elsewhere, or nothing.
 

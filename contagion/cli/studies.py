@@ -58,7 +58,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     and in how many seeds it has that sign. Differences are with the knock-out minus without it.
     """
     from contagion.recipes import Recipe, provenance
-    from contagion.runs import recorded, write_json
+    from contagion.runs import write_json
     from contagion.study.knockouts import ORDERS, Plan, parts, switches
 
     recipe = Recipe(
@@ -76,13 +76,10 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if output is None:
         result = _carried_out(plan, options)
     else:
-        manifest = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
-        manifest |= provenance(recipe, model)
-        with recorded(shell.place(output, model.name), manifest):
+        with shell.kept(ctx, output, model.name, provenance(recipe, model)):
             result = _carried_out(plan, options)
             result.save(output)
             write_json(output / "attribution.json", result.facts)
-            write_json(output / "manifest.json", {"status": "complete"} | manifest)
     if options["as_json"]:
         shell.print_json(result.facts)
     else:

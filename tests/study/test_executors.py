@@ -33,15 +33,15 @@ def test_one_job_is_this_process_and_more_are_others() -> None:
 
 
 def test_processes_end_at_once_when_an_error_leaves_the_block() -> None:
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), local(2) as executor:
         running = executor.submit(time.sleep, 60)
         executor.submit(os.getpid).result()
         raise KeyboardInterrupt
     for child in multiprocessing.active_children():
         child.join(10)
-    wait([running], timeout=20)  # a thread of the pool notices that its processes are gone, and says so
-    assert time.monotonic() - began < 40
+    wait(
+        [running], timeout=20
+    )  # long before it would have ended by itself: the pool notices that its processes are gone
     assert running.done() and not multiprocessing.active_children()
 
 
