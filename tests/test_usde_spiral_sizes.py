@@ -1,7 +1,7 @@
 """A fifth more or less of any one size of the spiral flips nothing: the token breaks, an altcoin is swept.
 
-Sizes are named by what they are and found in the scenario by pattern. `CONTAGION_SIZES` names those to check, by default
-the four to which the chain is nearest; with ``all`` it takes minutes.
+Sizes are named by what they are and found in the scenario by pattern. `CONTAGION_SIZES` names those to check, by
+default the four to which the chain is nearest; with ``all`` it takes minutes.
 """
 
 import os
