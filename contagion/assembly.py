@@ -93,9 +93,9 @@ def build(
         network = transform(network)
     facts = graph.graph
     sim = Simulation(
-        network, Ledger(list(network.names), _assets(network)), seed=int(facts.get("seed", 0) if seed is None else seed),
-        twin=twin, shuffle_ties=shuffle_ties, row_budget=row_budget,
-        currency_decimals=int(facts.get("currency_decimals", 6)), drawn=drawn,
+        network, Ledger(list(network.names), _assets(network)),
+        seed=int(facts.get("seed", 0) if seed is None else seed), twin=twin, shuffle_ties=shuffle_ties,
+        row_budget=row_budget, currency_decimals=int(facts.get("currency_decimals", 6)), drawn=drawn,
     )  # fmt: skip
     spool = Path(tempfile.gettempdir()) / f"contagion-{uuid.uuid4().hex}"
     weakref.finalize(sim, shutil.rmtree, spool, ignore_errors=True)

@@ -5,9 +5,11 @@ who, what is what, and by which feed everybody values what they hold), a manifes
 executed on load; every file opens in pandas, polars, DuckDB or R.
 """
 
+import csv
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -38,6 +40,8 @@ from contagion.why import Chain, explain
 
 Columns = dict[str, NDArray[Any]]
 
+_MAY_CHANGE = ("command", "started", "seed", "platform")
+"""What of a manifest may be another when a study goes on: which seeds, and when; each run says its own."""
 _RUNNING = {"status": "running"}
 _CLOSE = {"event", "time_us", "cause", "member", "contributor", "price", "delta", "bid_depth", "ask_depth"}
 _NAMED = {
@@ -179,15 +183,37 @@ def claim(directory: Path, manifest: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def recorded(directory: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
-    """Claim a directory for the run made inside, and let its manifest say how that run ended if not well."""
-    claim(directory, manifest)
+def recorded(directory: Path, manifest: Mapping[str, Any], *, goes_on: bool = False) -> Iterator[None]:
+    """Claim a directory for the run made inside, and let its manifest say how that run ended if not well.
+
+    goes_on : the directory is that of a study which has ended early (`unfinished`) and is made on.
+    """
+    if goes_on:
+        write_json(directory / "manifest.json", {**_RUNNING, **manifest})
+    else:
+        claim(directory, manifest)
     try:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         _mark(directory, {"status": status, **manifest, "error": repr(error)[:500]})
         raise
+
+
+def unfinished(directory: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether a directory has a study of this kind that came to no end, so that it can go on there.
+
+    BadInput where that was made of something else than the manifest says: the runs there would not be of this study.
+    """
+    if not (directory / "manifest.json").exists():
+        return False
+    then, now = read_manifest(directory), json.loads(_json(manifest))
+    if then.get("status") == "complete" or then.get("study") != now["study"]:
+        return False
+    if changed := sorted(key for key in now if key not in _MAY_CHANGE and then.get(key) != now[key]):
+        what = f"a study was begun here with other {', '.join(changed)}: go on with the same, or name another directory"
+        raise unreadable(directory, what)
+    return True
 
 
 def _mark(directory: Path, manifest: Mapping[str, Any]) -> None:
@@ -262,6 +288,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON to a temporary name and rename it."""
     _write(path, _json(value))
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as a CSV file, to a temporary name, and rename it."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(path, stream.getvalue())
 
 
 def _json(value: Any) -> str:

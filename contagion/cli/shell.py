@@ -14,11 +14,14 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from contagion.errors import BadInput, MissingExtra
+
+if TYPE_CHECKING:
+    from contagion.study.results import Results
 
 SOME_FAILED, BAD_INPUT, NOT_REPRODUCED, OUR_BUG, BROKEN_PIPE, INTERRUPTED = 1, 3, 4, 70, 141, 130
 
@@ -88,14 +91,25 @@ overrides = click.option(
 
 
 @contextmanager
-def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator[None]:
-    """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written."""
-    from contagion.runs import recorded, write_json
+def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator["Results"]:
+    """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written.
 
-    manifest = {"command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")} | facts
-    with recorded(place(output, name), manifest):
-        yield
-        write_json(output / "manifest.json", {"status": "complete"} | manifest)
+    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory.
+    """
+    from contagion.runs import recorded, unfinished, write_json
+    from contagion.study.results import Results
+
+    typed = {"study": ctx.info_name, "command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")}
+    goes_on = unfinished(output, typed | facts)
+    with recorded(output if goes_on else place(output, name), typed | facts, goes_on=goes_on):
+        results = Results(output / "runs.jsonl")
+        try:
+            yield results
+        except BaseException:
+            click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
+            raise
+        write_json(output / "manifest.json", {"status": "complete"} | typed | facts)
+        results.discard()
 
 
 @contextmanager
