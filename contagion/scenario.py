@@ -24,7 +24,7 @@ from contagion.overrides import override, stated_by
 from contagion.params import Duration, Params, explain, plain
 from contagion.readers.rows import KEYS, Input, Tables, outside
 from contagion.simulation import Simulation
-from contagion.source import Source, parse_source, read_source
+from contagion.source import Source, dotted, parse_source, read_source
 
 
 class Switch(Params):
@@ -186,9 +186,11 @@ def _validated(
         raise BadInput(content.tables.shortened(problems))
     if opens:
         problems += _check_switches(source, content.params, allow_code)
-        if not reduced and content.params.reduced:
+        own = source.data.get("reduced", {})  # what a variant inherits may be about what it has replaced
+        if not reduced and isinstance(own, dict) and own:
             smaller = _content(source, overrides, True, allow_code, content.tables)
-            problems += [problem for problem in smaller.problems if problem not in problems]
+            paths = {dotted(("reduced", key)) for key in own}
+            problems += [problem for problem in smaller.problems if problem.path in paths]
     if problems:
         raise BadInput(content.tables.shortened(problems))
     if reduced:

@@ -22,7 +22,7 @@ FLOORS = {
     "assembly": 5,
     "scenario": 6,
     "study": 7,
-    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "json_schema": 8, "recipes": 8,
+    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "json_schema": 8, "recipes": 8, "advice": 8,
     "cli": 9,
     "__main__": 10,
 }  # fmt: skip

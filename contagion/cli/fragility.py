@@ -72,6 +72,7 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     ends = options["start"], options["end"]
     plan = Plan(model, options["key"], *ends, options["points"], seeds, recipe.until_us, options["allow_code"])
     plan.check()
+    shell.advise(model, recipe.until_us)
     if output is None:
         result = _carried_out(plan, options)
     else:

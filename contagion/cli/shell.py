@@ -21,6 +21,7 @@ import click
 from contagion.errors import BadInput, MissingExtra
 
 if TYPE_CHECKING:
+    from contagion.scenario import Scenario
     from contagion.study.results import Results
 
 SOME_FAILED, BAD_INPUT, NOT_REPRODUCED, OUR_BUG, BROKEN_PIPE, INTERRUPTED = 1, 3, 4, 70, 141, 130
@@ -110,6 +111,16 @@ def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> 
             raise
         write_json(output / "manifest.json", {"status": "complete"} | typed | facts)
         results.discard()
+
+
+def advise(model: "Scenario", until_us: int | None, shock: bool = True) -> None:
+    """Say what of a scenario is hardly meant, and refuse to run one of which no shock happens, unless none is to."""
+    from contagion.advice import advice, check_shocks
+
+    if shock:
+        check_shocks(model, until_us)
+    for warning in advice(model, until_us):
+        click.echo(f"{warning} (a warning)", err=True)
 
 
 @contextmanager

@@ -75,6 +75,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
         allow_code=options["allow_code"], orders=options["orders"] or ORDERS,
     )  # fmt: skip
     plan.check()
+    shell.advise(model, recipe.until_us)
     if output is None:
         result = _carried_out(plan, options)
     else:
