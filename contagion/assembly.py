@@ -93,9 +93,9 @@ def build(
         network = transform(network)
     facts = graph.graph
     sim = Simulation(
-        network, Ledger(list(network.names), _assets(network)), seed=facts.get("seed", 0) if seed is None else seed,
-        twin=twin, shuffle_ties=shuffle_ties, row_budget=row_budget,
-        currency_decimals=facts.get("currency_decimals", 6), drawn=drawn,
+        network, Ledger(list(network.names), _assets(network)),
+        seed=int(facts.get("seed", 0) if seed is None else seed), twin=twin, shuffle_ties=shuffle_ties,
+        row_budget=row_budget, currency_decimals=int(facts.get("currency_decimals", 6)), drawn=drawn,
     )  # fmt: skip
     spool = Path(tempfile.gettempdir()) / f"contagion-{uuid.uuid4().hex}"
     weakref.finalize(sim, shutil.rmtree, spool, ignore_errors=True)
@@ -156,14 +156,17 @@ def _margins(sim: Simulation) -> dict[str, Any]:
 
 
 def node_link(graph: nx.MultiDiGraph) -> dict[str, Any]:
-    """Return the exposure graph as node-link JSON, internal paths left out."""
+    """Return the exposure graph as node-link JSON, shocks and horizon too: all but internal paths.
+
+    What `networkx.node_link_graph(..., edges="edges")` makes of it runs as the graph did.
+    """
     nodes = [{"id": name} | {k: plain(v) for k, v in d.items() if k != "path"} for name, d in graph.nodes(data=True)]
     edges = [
         {"source": s, "target": t, "name": schema.edge_name(s, t, d)}
         | {k: plain(v) for k, v in d.items() if k not in ("path", "name")}
         for s, t, d in graph.edges(data=True)
     ]
-    facts = {"name": graph.graph.get("name", ""), "currency": graph.graph.get("currency", "USD")}
+    facts = {"name": "", "currency": "USD"} | plain(graph.graph)
     return {"directed": True, "multigraph": True, "graph": facts, "nodes": nodes, "edges": edges}
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from contagion.errors import closest, missing
 from contagion.network import Edge, Network, Node
-from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, short
+from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, plain, short
 
 Path = tuple[str | int, ...]
 
@@ -318,7 +318,7 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
     if "balances" in data:
         findings.append(Finding((*path, "balances"), "balances map assets to tokens (in a graph: 'holds' edges)"))
-    if not isinstance(data.get("perimeter", True), bool):
+    if not isinstance(plain(data.get("perimeter", True)), bool):
         findings.append(Finding((*path, "perimeter"), "true, or false for a holder whose losses are not counted"))
     if not isinstance(data.get("sector", ""), str):
         findings.append(Finding((*path, "sector"), "a sector is text"))

@@ -15,6 +15,7 @@ import contagion
 from contagion.assembly import unfit
 from contagion.errors import BadInput, Problem
 from contagion.runs import Run, read_manifest
+from contagion.saved import fitted
 from contagion.scenario import Scenario, load, parse_override
 from contagion.study import twins as study
 
@@ -73,7 +74,7 @@ def provenance(recipe: Recipe, model: Scenario) -> dict[str, Any]:
 
 def recipe_of(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe and the manifest of a run directory. BadInput when it has no complete run."""
-    manifest = read_manifest(directory)
+    path, manifest = directory / "manifest.json", read_manifest(directory)
     names = [field.name for field in fields(Recipe)]
     what = ""
     if manifest.get("status") != "complete":
@@ -81,8 +82,17 @@ def recipe_of(directory: Path) -> tuple[Recipe, dict[str, Any]]:
     elif "digest" not in manifest or any(name not in manifest for name in names):
         what = "does not say how the run was made: only what `contagion run` wrote can be run again"
     if what:
-        raise BadInput([Problem(str(directory / "manifest.json"), 0, 0, "", what)])
-    return Recipe(**{name: manifest[name] for name in names}), manifest
+        raise BadInput([Problem(str(path), 0, 0, "", what)])
+    recipe = fitted(Recipe, {name: manifest[name] for name in names}, path)
+    problems = [
+        Problem(str(path), 0, 0, f"overrides[{number}]", "expected KEY=VALUE")
+        for number, text in enumerate(recipe.overrides) if not text.partition("=")[0].strip() or "=" not in text
+    ]  # fmt: skip
+    if recipe.until_us is not None and not 0 <= recipe.until_us < 2**62:
+        problems.append(Problem(str(path), 0, 0, "until_us", "expected microseconds from 0"))
+    if problems:
+        raise BadInput(problems)
+    return recipe, manifest
 
 
 def versions() -> dict[str, str]:

@@ -5,9 +5,11 @@ who, what is what, and by which feed everybody values what they hold), a manifes
 executed on load; every file opens in pandas, polars, DuckDB or R.
 """
 
+import csv
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -20,14 +22,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from contagion.errors import BadInput, Problem
 from contagion.log import Channel, names_of
 from contagion.readers.rows import outside
+from contagion.saved import (
+    LAYOUTS,
+    Graph,
+    Manifest,
+    Summary,
+    check_books,
+    check_table,
+    fitted,
+    read_json,
+    stated,
+    unreadable,
+)
 from contagion.why import Chain, explain
 
 Columns = dict[str, NDArray[Any]]
 
-_TABLES = {"events", "postings", "prices", "contributions", "failures", "balances", "accounts"}
+_MAY_CHANGE = ("command", "started", "seed", "platform")
+"""What of a manifest may be another when a study goes on: which seeds, and when; each run says its own."""
+_RUNNING = {"status": "running"}
 _CLOSE = {"event", "time_us", "cause", "member", "contributor", "price", "delta", "bid_depth", "ask_depth"}
 _NAMED = {
     "kind": "kinds", "node": "holders", "holder": "holders", "loser": "holders", "receiver": "holders",
@@ -158,20 +173,66 @@ def claim(directory: Path, manifest: Mapping[str, Any]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty: a run is never overwritten")
-    with open(directory / "manifest.json", "x", encoding="utf-8") as stream:
-        json.dump({"status": "running", **manifest}, stream, indent=1, default=str)
+    path = directory / "manifest.json"
+    with open(path, "xb") as stream:
+        try:
+            stream.write(_json({**_RUNNING, **manifest}).encode())
+        except OSError:
+            path.unlink()
+            raise
 
 
 @contextmanager
-def recorded(directory: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
-    """Claim a directory for the run made inside, and let its manifest say how that run ended if not well."""
-    claim(directory, manifest)
+def recorded(directory: Path, manifest: Mapping[str, Any], *, goes_on: bool = False) -> Iterator[None]:
+    """Claim a directory for the run made inside, and let its manifest say how that run ended if not well.
+
+    goes_on : the directory is that of a study which has ended early (`unfinished`) and is made on.
+    """
+    if goes_on:
+        write_json(directory / "manifest.json", {**_RUNNING, **manifest})
+    else:
+        claim(directory, manifest)
     try:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        write_json(directory / "manifest.json", {"status": status, **manifest, "error": repr(error)[:500]})
+        _mark(directory, {"status": status, **manifest, "error": repr(error)[:500]})
         raise
+
+
+def unfinished(directory: Path, manifest: Mapping[str, Any]) -> bool:
+    """Return whether a directory has a study of this kind that came to no end, so that it can go on there.
+
+    BadInput where that was made of something else than the manifest says: the runs there would not be of this study.
+    """
+    if not (directory / "manifest.json").exists():
+        return False
+    then, now = read_manifest(directory), json.loads(_json(manifest))
+    if then.get("status") == "complete" or then.get("study") != now["study"]:
+        return False
+    if changed := sorted(key for key in now if key not in _MAY_CHANGE and then.get(key) != now[key]):
+        what = f"a study was begun here with other {', '.join(changed)}: go on with the same, or name another directory"
+        raise unreadable(directory, what)
+    return True
+
+
+def _mark(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest of a run that has ended badly.
+
+    What was only half written goes first: it is worth nothing and may be what fills the disk. Where there is still no
+    room for another file, the word in the one that is there is changed in its place.
+    """
+    for part in (*directory.glob(".*.part"), *directory.glob(".*.parquet")):
+        part.unlink()
+    path = directory / "manifest.json"
+    try:
+        write_json(path, manifest)
+    except OSError:
+        (directory / ".manifest.json.part").unlink(missing_ok=True)
+        text = path.read_bytes()
+        word, failed = (f'"status": "{status}"'.encode() for status in (_RUNNING["status"], "failed"))
+        with open(path, "r+b") as stream:
+            stream.write(text.replace(word, failed.ljust(len(word)), 1))
 
 
 def differing(one: Run, other: Run) -> list[str]:
@@ -181,26 +242,31 @@ def differing(one: Run, other: Run) -> list[str]:
 
 
 def load_run(directory: Path) -> Run:
-    """Return a saved run. BadInput when the directory is not a complete one."""
+    """Return a saved run. BadInput when the directory is not a complete one, or a file of it not what a run writes."""
     manifest = read_manifest(directory)
     if manifest.get("status") != "complete":
-        raise _unreadable(directory, f"the run is {manifest.get('status', 'without a status')}, not complete")
-    try:
-        books = Books(**_read_json(directory, "books.json"))
-    except TypeError as error:
-        raise _unreadable(directory / "books.json", f"is not of this version: {error}") from None
+        raise unreadable(directory, f"the run is {manifest.get('status', 'without a status')}, not complete")
+    books = fitted(Books, read_json(directory, "books.json"), directory / "books.json")
+    check_books(books, directory / "books.json")
     tables = {}
     for file in sorted(directory.glob("[a-z]*.parquet")):
         try:
             tables[file.stem] = _without_names(pq.read_table(file), books)
-        except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
-            raise _unreadable(file, f"cannot be read: {error}") from None
-    if missing := sorted(_TABLES - set(tables)):
-        raise _unreadable(directory, f"has no {missing[0]}.parquet")
-    facts = _read_json(directory, "summary.json")
+        except (pa.ArrowException, OSError, AttributeError, KeyError, TypeError) as error:
+            raise unreadable(file, f"cannot be read: {error}") from None
+    if missing := sorted(LAYOUTS.keys() - set(tables)):
+        raise unreadable(directory, f"has no {missing[0]}.parquet")
+    events = min((len(column) for column in tables["events"].values()), default=0)
+    for name, columns in tables.items():
+        check_table(name, columns, events, directory / f"{name}.parquet")
+    if not 0 <= books.opening < events:
+        raise unreadable(directory / "books.json", f"expected the number of an event, 0 to {events - 1}", "opening")
+    facts, graph = read_json(directory, "summary.json"), read_json(directory, "graph.json")
+    fitted(Summary, facts, directory / "summary.json")
+    fitted(Graph, graph, directory / "graph.json")
+    scenario = stated(read_json(directory, "scenario.resolved.json"), directory / "scenario.resolved.json")
     text = directory / "scenario.toml"
     source = _decoded(text) if text.exists() else ""
-    scenario, graph = _read_json(directory, "scenario.resolved.json"), _read_json(directory, "graph.json")
     inputs = {name: (directory / name).read_bytes() for name in _inputs(manifest) if (directory / name).is_file()}
     return Run(tables, books, manifest, graph, scenario, source, inputs, facts, directory)
 
@@ -213,13 +279,28 @@ def _inputs(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Return the manifest of a run directory, complete or not. BadInput when there is none."""
-    return _read_json(directory, "manifest.json")
+    """Return the manifest of a run directory, complete or not. BadInput when there is none, or it is edited to none."""
+    manifest = read_json(directory, "manifest.json")
+    fitted(Manifest, manifest, directory / "manifest.json")
+    return manifest
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON to a temporary name and rename it."""
-    _write(path, json.dumps(value, indent=1, allow_nan=False, default=str) + "\n")
+    _write(path, _json(value))
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as a CSV file, to a temporary name, and rename it."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(path, stream.getvalue())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False, default=str) + "\n"
 
 
 def _write(path: Path, content: str | bytes) -> None:
@@ -233,28 +314,12 @@ def _decoded(path: Path) -> str:
         try:
             return stream.read()
         except UnicodeDecodeError as error:
-            raise _unreadable(path, f"is not UTF-8: {error.reason}") from None
+            raise unreadable(path, f"is not UTF-8: {error.reason}") from None
 
 
 def _status(directory: Path) -> str:
     """Return the status in a directory's manifest, nothing where there is no manifest."""
     return str(read_manifest(directory).get("status")) if (directory / "manifest.json").exists() else ""
-
-
-def _unreadable(path: Path, what: str) -> BadInput:
-    return BadInput([Problem(str(path), 0, 0, "", what)])
-
-
-def _read_json(directory: Path, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads((directory / name).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise _unreadable(directory, f"has no {name}: give the directory that a run printed") from None
-    except (OSError, ValueError) as error:
-        raise _unreadable(directory / name, f"cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise _unreadable(directory / name, "is not a JSON object")
-    return value
 
 
 def _with_names(name: str, columns: Columns, books: Books) -> pa.Table:
@@ -281,13 +346,15 @@ def _with_names(name: str, columns: Columns, books: Books) -> pa.Table:
 def _without_names(table: pa.Table, books: Books) -> Columns:
     columns: Columns = {}
     labels = [channel.label for channel in Channel]
-    names_only = ("kind", "sector") if "equity_end" in table.column_names else ()
+    names_only = ("kind", "sector") if "sector" in table.column_names else ()
     for column in table.column_names:
         if column in names_only or (column == "event" and "cause" in table.column_names):
             continue
         values = table[column].combine_chunks()
         if column in _NAMED or column == "channel":
             names = labels if column == "channel" else getattr(books, _NAMED[column])
+            if not pa.types.is_dictionary(values.type):
+                values = values.dictionary_encode()  # as another program may have written it
             ids = {name: number for number, name in enumerate(names)}
             own = np.array([ids[name] for name in values.dictionary.to_pylist()], dtype=np.int32)
             indices = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)

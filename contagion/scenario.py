@@ -6,23 +6,25 @@ line it stands on. The checks of a graph that was built in Python are the same o
 
 import copy
 import importlib.resources
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import networkx as nx
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from contagion import graph as schema
 from contagion.assembly import build, check_graph
 from contagion.errors import BadInput, Misfit, Problem, closest
+from contagion.expectations import Link, Target
 from contagion.log.kinds import KINDS
-from contagion.params import Duration, Params, Positive, Share, explain, plain
+from contagion.overrides import override, stated_by
+from contagion.params import Duration, Params, explain, plain
 from contagion.readers.rows import KEYS, Input, Tables, outside
 from contagion.simulation import Simulation
-from contagion.source import Source, parse_source, read_source
+from contagion.source import Source, dotted, parse_source, read_source
 
 
 class Switch(Params):
@@ -31,45 +33,6 @@ class Switch(Params):
     remove: list[str] = []
     set: dict[str, Any] = {}
     about: str = ""
-
-
-class Target(Params):
-    """An observed fact that the run is held against: where it is in the summary, its range and source."""
-
-    id: str
-    key: str
-    low: float = Field(allow_inf_nan=False)
-    high: float = Field(allow_inf_nan=False)
-    observed: str = ""
-    source: str = ""
-
-
-class Link(Params):
-    """A step of the chain that an account tells, in its place: a kind of event, or a level that a price crosses.
-
-    node, asset, market : patterns such as ``loop-*``; fall : the share of its first price that a market has lost.
-    """
-
-    id: str
-    title: str = ""
-    kind: str | None = None
-    node: str | None = None
-    asset: str | None = None
-    market: str | None = None
-    below: Positive | None = None
-    above: Positive | None = None
-    fall: Share | None = None
-
-    @model_validator(mode="after")
-    def _event_or_price(self) -> Self:
-        levels = [name for name in ("below", "above", "fall") if getattr(self, name) is not None]
-        if (self.kind is None) != (len(levels) == 1):
-            raise ValueError("state either a 'kind' of event, or a 'market' and one of 'below', 'above' and 'fall'")
-        if levels and self.market is None:
-            raise ValueError(f"{levels[0]!r} is about a price: state its 'market'")
-        if levels and (self.node is not None or self.asset is not None):
-            raise ValueError(f"{levels[0]!r} is about a price of a 'market': 'node' and 'asset' are of events")
-        return self
 
 
 class ScenarioParams(Params):
@@ -106,6 +69,7 @@ class Scenario:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     _opened: list[Simulation] = field(default_factory=list, repr=False, compare=False)
+    _tables: "Stated | None" = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -121,12 +85,16 @@ class Scenario:
         return self._opened.pop() if self._opened else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what goes to another process: all but the simulation, whose processes cannot be sent."""
-        return self.__dict__ | {"_opened": []}
+        """Return what goes to another process: all but the simulation, whose processes cannot be sent, and rows."""
+        return self.__dict__ | {"_opened": [], "_tables": None}
 
-    def changed(self, overrides: Mapping[str, Any], *, allow_code: bool = False) -> "Scenario":
-        """Return the scenario with further values changed, by dotted path. BadInput for what does not fit."""
-        return _validated(self.source, {**self.overrides, **overrides}, False, allow_code)
+    def changed(self, overrides: Mapping[str, Any], *, allow_code: bool = False, opens: bool = True) -> "Scenario":
+        """Return the scenario with further values changed, by dotted path. BadInput for what does not fit.
+
+        Its CSV files are not read again. opens : find out by opening whether everybody can, or leave it to the run.
+        """
+        changes = {**self.overrides, **overrides}
+        return _validated(self.source, changes, False, allow_code, opens=opens, known=self._tables)
 
     def resolved(self) -> dict[str, Any]:
         """Return the content after defaults and overrides, as JSON knows it."""
@@ -182,42 +150,93 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), raw
 
 
+class _Content(NamedTuple):
+    """What a file says with some of its values changed, and everything wrong with it but how it opens."""
+
+    params: ScenarioParams | None
+    graph: nx.MultiDiGraph
+    tables: "Stated"
+    problems: list[Problem]
+    problem: Callable[[schema.Path, str], Problem]
+
+
+class Stated(NamedTuple):
+    """The tables of a scenario, after which keys of it they were read, and how many edges it states itself."""
+
+    keys: Mapping[str, Any]
+    tables: Tables
+    first: int
+
+    def shortened(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Return the problems in their order, of each table only the first."""
+        return self.tables.shortened(problems)
+
+
 def _validated(
-    source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False
-) -> Scenario:
-    data, problems = _extended(source)
-    if reduced and isinstance(data.get("reduced"), dict):
-        overrides = {**data["reduced"], **overrides}
-    data |= {key: overrides[key] for key in KEYS if key in overrides}
-    tables, first = _tables(source, data, problems)
+    source: Source, overrides: dict[str, Any], reduced: bool, allow_code: bool, keep: bool = False,
+    opens: bool = True, known: "Stated | None" = None,
+) -> Scenario:  # fmt: skip
+    """Return the scenario of a file; BadInput for all that is wrong, its reduced variant included.
 
-    def problem(path: schema.Path, what: str) -> Problem:
-        return tables.problem(path, what, first) or source.problem(_stated(source, path), what)
-
-    for key, value in overrides.items():
-        try:
-            _override(data, key.split("."), value)
-        except KeyError as error:
-            problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
-    params, found = _checked(data)
-    problems += [problem(path, what) for path, what in found]
-    if params is None:
-        raise BadInput(tables.shortened(problems))
-    graph = _graph_of(params)
-    problems += [problem(path, what) for path, what in check_graph(graph, allow_code=allow_code)]
-    problems += _check_switches(source, params)
+    opens : find out by opening whether everybody can; known : tables that have been read already.
+    """
+    content = _content(source, overrides, reduced, allow_code, known)
+    problems = list(content.problems)
+    if content.params is None:
+        raise BadInput(content.tables.shortened(problems))
+    if opens:
+        problems += _check_switches(source, content.params, allow_code)
+        own = source.data.get("reduced", {})  # what a variant inherits may be about what it has replaced
+        if not reduced and isinstance(own, dict) and own:
+            smaller = _content(source, overrides, True, allow_code, content.tables)
+            paths = {dotted(("reduced", key)) for key in own}
+            problems += [problem for problem in smaller.problems if problem.path in paths]
     if problems:
-        raise BadInput(tables.shortened(problems))
+        raise BadInput(content.tables.shortened(problems))
+    if reduced:
+        overrides = {**content.params.reduced, **overrides}
+    own = (content.params, source, overrides, content.tables.tables.inputs)
+    if not opens:
+        return Scenario(*own, _tables=content.tables)
     try:
-        opened = build(graph, allow_code=allow_code, drawn={} if keep else None)
+        opened = build(content.graph, allow_code=allow_code, drawn={} if keep else None)
     except BadInput as error:
         misfit = error.__cause__
         if isinstance(misfit, Misfit):
-            raise BadInput([problem(_in_file(params, misfit.path), misfit.what)]) from None
+            raise BadInput([content.problem(_in_file(content.params, misfit.path), misfit.what)]) from None
         raise
-    if problems := _check_links(source, params, opened):
+    if problems := _check_links(source, content.params, opened):
         raise BadInput(sorted(problems))
-    return Scenario(params, source, overrides, tables.inputs, [opened] if keep else [])
+    return Scenario(*own, [opened] if keep else [], content.tables)
+
+
+def _content(
+    source: Source, overrides: Mapping[str, Any], reduced: bool, allow_code: bool, known: "Stated | None"
+) -> _Content:
+    data, problems = _extended(source)
+    smaller = data.get("reduced")
+    changes = dict(smaller) if reduced and isinstance(smaller, dict) else {}
+    data |= {key: value for key, value in {**changes, **overrides}.items() if key in KEYS}
+    tables = _tables(source, data, problems, known)
+
+    def problem(path: schema.Path, what: str) -> Problem:
+        if (key := stated_by([key for key in changes if key not in overrides], path, data)) is not None:
+            return source.problem(("reduced", key), what)
+        return tables.tables.problem(path, what, tables.first) or source.problem(_stated(source, path, data), what)
+
+    for key, value in {**changes, **overrides}.items():
+        try:
+            override(data, key.split("."), value)
+        except KeyError as error:
+            if key in overrides:
+                problems.append(source.problem((), f"override {key!r}: {error.args[0]}"))
+            else:
+                problems.append(source.problem(("reduced", key), str(error.args[0])))
+    params, found = _checked(data)
+    graph = nx.MultiDiGraph() if params is None else _graph_of(params)
+    if params is not None:
+        found = [*found, *check_graph(graph, allow_code=allow_code)]
+    return _Content(params, graph, tables, [*problems, *(problem(path, what) for path, what in found)], problem)
 
 
 def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:
@@ -245,30 +264,33 @@ def _extended(source: Source) -> tuple[dict[str, Any], list[Problem]]:
     changes = data.pop("set", {})
     for key, value in changes.items() if isinstance(changes, dict) else ():
         try:
-            _override(whole, key.split("."), value)
+            override(whole, key.split("."), value)
         except KeyError as error:
             problems.append(source.problem(("set", key), str(error.args[0])))
     return whole | data, problems
 
 
-def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tuple[Tables, int]:
-    """Add the nodes and edges of CSV files to the content of a scenario.
+def _tables(source: Source, data: dict[str, Any], problems: list[Problem], known: "Stated | None") -> "Stated":
+    """Add the nodes and edges of CSV files to the content of a scenario and return them; those known are not read.
 
-    Return the tables and how many edges the scenario states itself. BadInput for what is wrong with a file, and for
-    what was wrong before; a key that is no file name is left for the check of its type.
+    BadInput for what is wrong with a file, and for what was wrong before; a key that is no file name is left for the
+    check of its type.
     """
     nodes, edges = data.get("nodes", {}), data.get("edges", [])
     first = len(edges) if isinstance(edges, list) else 0
     stated = {key: value for key in KEYS if isinstance(value := data.get(key), str | list) and value}
     names = [(key, name) for key, value in stated.items() for name in ([value] if isinstance(value, str) else value)]
     if not names or not all(isinstance(name, str) for _, name in names):
-        return Tables({}, [], {}, [], ()), first
+        return Stated({}, Tables({}, [], {}, [], ()), first)
     problems += [source.problem((key,), f"{name!r} {fault}") for key, name in names if (fault := outside(name))]
     if problems:
         raise BadInput(sorted(problems))
-    from contagion.readers.tables import read_tables  # only those who have tables wait for a CSV reader
+    if known is not None and known.keys == stated:
+        tables = known.tables
+    else:
+        from contagion.readers.tables import read_tables  # only those who have tables wait for a CSV reader
 
-    tables = read_tables(Path(source.file).parent, stated)
+        tables = read_tables(Path(source.file).parent, stated)
     if tables.nodes and isinstance(nodes, dict):
         double = [name for name in tables.nodes if name in nodes]
         what = "the scenario states a node of this name itself; expected it in one place"
@@ -276,15 +298,14 @@ def _tables(source: Source, data: dict[str, Any], problems: list[Problem]) -> tu
         data["nodes"] = tables.nodes | nodes
     if tables.edges and isinstance(edges, list):
         data["edges"] = edges + tables.edges
-    return tables, first
+    return Stated(stated, tables, first)
 
 
-def _stated(source: Source, path: schema.Path) -> schema.Path:
+def _stated(source: Source, path: schema.Path, data: Mapping[str, Any]) -> schema.Path:
     """Return where a file states what stands at a path: there or, of a variant, in its table `set`."""
-    keys = source.data.get("set", {})
-    steps = [str(step) for step in path]
-    found = [key for key in keys if steps[: len(parts := key.split("."))] == parts] if isinstance(keys, dict) else []
-    return ("set", max(found, key=len)) if found else path
+    changes = source.data.get("set", {})
+    key = stated_by(changes, path, data) if isinstance(changes, dict) else None
+    return path if key is None else ("set", key)
 
 
 def _checked(data: dict[str, Any]) -> tuple[ScenarioParams | None, list[schema.Finding]]:
@@ -322,13 +343,20 @@ def _graph_of(params: ScenarioParams) -> nx.MultiDiGraph:
     return graph
 
 
-def _check_switches(source: Source, params: ScenarioParams) -> list[Problem]:
+def _check_switches(source: Source, params: ScenarioParams, allow_code: bool) -> list[Problem]:
+    """Return what is wrong with knock-outs: parts that are not there, and values that do not fit."""
     problems = []
-    for name in params.switches:
+    for name, switch in params.switches.items():
+        graph = _graph_of(params)
         try:
-            schema.knock_out(_graph_of(params), name)
+            schema.knock_out(graph, name)
         except KeyError as error:
             problems.append(source.problem(("switches", name), str(error.args[0])))
+            continue
+        for path, what in check_graph(graph, allow_code=allow_code) if switch.set else ():
+            key = stated_by(switch.set, path, {"edges": params.edges})
+            if key is not None:
+                problems.append(source.problem(("switches", name, "set", key), what))
     return problems
 
 
@@ -354,32 +382,3 @@ def _check_links(source: Source, params: ScenarioParams, sim: Simulation) -> lis
                 what = f"matches no {key}: {pattern!r}{closest(pattern, candidates)}"
                 problems.append(source.problem((*path, key), what))
     return problems
-
-
-def _item_name(item: Any) -> str:
-    """Return by what an item of a list is named: its own name or, of one edge between two nodes, that edge's."""
-    facts = item if isinstance(item, dict) else {}
-    ends = (facts.get("from"), facts.get("to"))
-    if facts.get("name") or not all(isinstance(end, str) for end in ends):
-        return str(facts.get("name", ""))
-    return schema.edge_name(str(ends[0]), str(ends[1]), facts)
-
-
-def _override(table: Any, keys: Sequence[str], value: Any) -> None:
-    """Set a value by its dotted path; list items by number or by their `name`, tables by the longest match."""
-    if isinstance(table, list):
-        names = [_item_name(item) for item in table]
-        if keys[0] not in names and not (keys[0].isdigit() and int(keys[0]) < len(table)):
-            raise KeyError(f"there is no item {keys[0]!r}{closest(keys[0], names)}")
-        number = names.index(keys[0]) if keys[0] in names else int(keys[0])
-        _override(table[number], keys[1:], value)
-        return
-    if not isinstance(table, dict) or not keys:
-        raise KeyError("the path leads into a plain value")
-    for length in range(len(keys) - 1, 0, -1):
-        if (name := ".".join(keys[:length])) in table:
-            _override(table[name], keys[length:], value)
-            return
-    if len(keys) > 1:
-        raise KeyError(f"there is no {keys[0]!r}{closest(keys[0], map(str, table))}")
-    table[keys[0]] = value

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -122,11 +123,16 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
-    """Return what is in a file, one byte more than the limit at most; BadInput when it cannot be read."""
+    """Return what is in a file, one byte more than the limit at most; BadInput when it cannot be read.
+
+    What is no file is not opened: a pipe that nobody writes into would be waited for, and a device has no end.
+    """
     file = os.fspath(path)
     try:
-        with open(file, "rb") as stream:
-            return stream.read(limit + 1)
+        if os.path.isdir(file) or stat.S_ISREG(os.stat(file).st_mode):
+            with open(file, "rb") as stream:
+                return stream.read(limit + 1)
+        what = "is a pipe or a device; write its content into a file and name that"
     except (FileNotFoundError, NotADirectoryError):
         what = _missing(Path(file))
     except (IsADirectoryError, PermissionError):  # Windows does not permit to open a directory

@@ -149,6 +149,37 @@ SINGLE = {
         "shocks[0].lender",
     ),
     "reprice to nothing": ('kind = "sale"\nmarket = "pool"', 'kind = "reprice"\nsize = -1', "shocks[0].size"),
+    "reduced value that is none": (
+        '"shocks.0.quantity" = 300',
+        '"shocks.0.quantity" = "many"',
+        'bad.toml:118:1: reduced."shocks.0.quantity": ',
+    ),
+    "reduced path of nothing": (
+        '"shocks.0.quantity" = 300',
+        '"nodes.pol.fee" = 0',
+        "bad.toml:118:1: reduced.\"nodes.pol.fee\": there is no 'pol'; did you mean 'pool'?",
+    ),
+    "reduced key that is unknown": ('"shocks.0.quantity" = 300', '"nodes.pool.feee" = 0', "did you mean 'fee'?"),
+    "switch to a value that is none": (
+        'remove = ["keeper"]',
+        'set = { "nodes.pool.fee" = 2 }',
+        'bad.toml:115:9: switches.liquidators.set."nodes.pool.fee": ',
+    ),
+    "switch of a key that is unknown": (
+        'remove = ["keeper"]',
+        'set = { "nodes.pool.feee" = 0 }',
+        "unknown key 'feee'; did you mean 'fee'?",
+    ),
+    "switch of an edge's value that is none": (
+        'remove = ["keeper"]',
+        'set = { "edges.oracle-feed.latency" = 3 }',
+        'switches.liquidators.set."edges.oracle-feed.latency": a duration is text',
+    ),
+    "switch of a node that is none": (
+        'remove = ["keeper"]',
+        'set = { "nodes.pol.fee" = 0 }',
+        "did you mean 'pool'?",
+    ),
     "switch of nothing": ('remove = ["keeper"]', 'remove = ["keepr"]', "did you mean 'keeper'?"),
     "marks by nothing": (
         '[nodes.first]\nkind = "account"',

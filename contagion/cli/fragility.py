@@ -2,6 +2,7 @@
 
 import sys
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import contagion.cli.shell as shell
 
 if TYPE_CHECKING:
     from contagion.study.fragility import Fragility, Plan
+    from contagion.study.results import Results
 
 
 def _size(ctx: click.Context, parameter: click.Parameter, text: str) -> Decimal:
@@ -70,11 +72,12 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     ends = options["start"], options["end"]
     plan = Plan(model, options["key"], *ends, options["points"], seeds, recipe.until_us, options["allow_code"])
     plan.check()
+    shell.advise(model, recipe.until_us)
     if output is None:
         result = _carried_out(plan, options)
     else:
-        with shell.kept(ctx, output, model.name, provenance(recipe, model)):
-            result = _carried_out(plan, options)
+        with shell.kept(ctx, output, model.name, provenance(recipe, model)) as results:
+            result = _carried_out(plan, options, results)
             result.save(output)
             write_json(output / "fragility.json", result.facts)
             if options["plot"]:
@@ -96,7 +99,7 @@ def _print(result: "Fragility", as_json: bool, currency: str) -> None:
     click.echo(fragility_text(console_on(sys.stdout), result.facts, currency), nl=False)
 
 
-def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Fragility":
+def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None" = None) -> "Fragility":
     from contagion.study.executors import cores, local
     from contagion.study.fragility import carry_out
 
@@ -107,4 +110,4 @@ def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Fragility":
         click.echo(f"{sizes} on {seeds}, and what lies between: {plan.most_runs:,} runs at most", err=True)
     jobs = min(options["jobs"] or cores(), len(plan.seeds) * plan.points)
     with shell.progress(options["quiet"], "runs") as progress, local(jobs) as executor:
-        return carry_out(plan, executor, progress and (lambda done, every: progress("runs", done, every)))
+        return carry_out(plan, executor, progress and partial(progress, "runs"), results)

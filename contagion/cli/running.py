@@ -54,6 +54,7 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
     )  # fmt: skip
     began = time.perf_counter()
     model = recipe.load(scenario, options["allow_code"], keep=True)
+    shell.advise(model, recipe.until_us, recipe.shock)
     directory = shell.place(output, model.name)
     typed = {"command": shell.command_line(ctx), "started": shell.now("%Y-%m-%dT%H:%M:%SZ")}
     manifest = typed | provenance(recipe, model)

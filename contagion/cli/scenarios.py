@@ -12,7 +12,8 @@ from contagion.errors import BadInput
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @shell.allow_code
 def validate(files: tuple[str, ...], allow_code: bool) -> None:
-    """Check scenarios: every problem of every file, with its line."""
+    """Check scenarios: every problem of every file, with its line, and what is allowed but hardly meant."""
+    from contagion.advice import advice, check_shocks
     from contagion.scenario import load
 
     failed = False
@@ -20,6 +21,9 @@ def validate(files: tuple[str, ...], allow_code: bool) -> None:
         try:
             model = load(file, allow_code=allow_code)
             graph = model.graph()
+            check_shocks(model)
+            for warning in advice(model):
+                click.echo(f"{warning} (a warning)")
             click.echo(f"{file}: ok ({len(graph)} nodes, {graph.number_of_edges()} edges)")
         except BadInput as error:
             failed = True

@@ -10,14 +10,19 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from contagion.errors import BadInput, MissingExtra
+
+if TYPE_CHECKING:
+    from contagion.scenario import Scenario
+    from contagion.study.results import Results
 
 SOME_FAILED, BAD_INPUT, NOT_REPRODUCED, OUR_BUG, BROKEN_PIPE, INTERRUPTED = 1, 3, 4, 70, 141, 130
 
@@ -31,6 +36,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; no error leaves here as a traceback unless ``--debug`` asks for one."""
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by whoever started us, who wants to read nothing
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the end
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
@@ -84,14 +92,35 @@ overrides = click.option(
 
 
 @contextmanager
-def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator[None]:
-    """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written."""
-    from contagion.runs import recorded, write_json
+def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator["Results"]:
+    """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written.
 
-    manifest = {"command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")} | facts
-    with recorded(place(output, name), manifest):
-        yield
-        write_json(output / "manifest.json", {"status": "complete"} | manifest)
+    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory.
+    """
+    from contagion.runs import recorded, unfinished, write_json
+    from contagion.study.results import Results
+
+    typed = {"study": ctx.info_name, "command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")}
+    goes_on = unfinished(output, typed | facts)
+    with recorded(output if goes_on else place(output, name), typed | facts, goes_on=goes_on):
+        results = Results(output / "runs.jsonl")
+        try:
+            yield results
+        except BaseException:
+            click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
+            raise
+        write_json(output / "manifest.json", {"status": "complete"} | typed | facts)
+        results.discard()
+
+
+def advise(model: "Scenario", until_us: int | None, shock: bool = True) -> None:
+    """Say what of a scenario is hardly meant, and refuse to run one of which no shock happens, unless none is to."""
+    from contagion.advice import advice, check_shocks
+
+    if shock:
+        check_shocks(model, until_us)
+    for warning in advice(model, until_us):
+        click.echo(f"{warning} (a warning)", err=True)
 
 
 @contextmanager
@@ -110,20 +139,37 @@ def progress(quiet: bool, unit: str = "") -> Iterator[Callable[[str, int, int], 
 
 
 def place(output: Path | None, name: str) -> Path:
-    """Return the directory that a run is written to; it is claimed when the run begins."""
+    """Return the directory that a run is written to; it is claimed when the run begins.
+
+    Where none is named it is a new one, made here, so that runs which begin in one second do not meet in it.
+    """
     if output is None:
         short = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "scenario"
-        return next_free(Path("runs") / f"{now('%Y%m%dT%H%M%SZ')}-{short}")
+        return _made(Path("runs") / f"{now('%Y%m%dT%H%M%SZ')}-{short}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         what = "has files in it" if output.is_dir() else "is a file"
         raise click.UsageError(f"{output} {what}: a run is written to a new or empty directory, never over another")
     return output
 
 
+def _made(path: Path) -> Path:
+    """Make the directory, numbered where it is taken, and return it."""
+    for candidate in numbered(path):
+        with suppress(FileExistsError):
+            candidate.mkdir(parents=True)
+            return candidate
+    raise AssertionError("there is always a next number")
+
+
 def next_free(path: Path) -> Path:
     """Return the path, numbered where it is taken."""
-    candidates = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000))]
-    return next(candidate for candidate in candidates if not candidate.exists())
+    return next(candidate for candidate in numbered(path) if not candidate.exists())
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield the path and then, without end, the path with a number from 2."""
+    yield path
+    yield from (path.with_name(f"{path.name}-{number}") for number in count(2))
 
 
 def command_line(ctx: click.Context, changes: Mapping[str, Any] | None = None) -> str:

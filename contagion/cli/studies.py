@@ -1,6 +1,7 @@
 """`attribute`, and whatever else makes many runs."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import contagion.cli.shell as shell
 
 if TYPE_CHECKING:
     from contagion.study.knockouts import Attribution, Plan
+    from contagion.study.results import Results
 
 
 def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -73,11 +75,12 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
         allow_code=options["allow_code"], orders=options["orders"] or ORDERS,
     )  # fmt: skip
     plan.check()
+    shell.advise(model, recipe.until_us)
     if output is None:
         result = _carried_out(plan, options)
     else:
-        with shell.kept(ctx, output, model.name, provenance(recipe, model)):
-            result = _carried_out(plan, options)
+        with shell.kept(ctx, output, model.name, provenance(recipe, model)) as results:
+            result = _carried_out(plan, options, results)
             result.save(output)
             write_json(output / "attribution.json", result.facts)
     if options["as_json"]:
@@ -92,7 +95,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
         ctx.exit(shell.SOME_FAILED)
 
 
-def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Attribution":
+def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None" = None) -> "Attribution":
     from contagion.study.executors import cores, local
     from contagion.study.knockouts import carry_out
 
@@ -103,4 +106,4 @@ def _carried_out(plan: "Plan", options: dict[str, Any]) -> "Attribution":
         click.echo(f"{kinds}: {count(plan.runs, 'run')}{', each with its twins' * plan.twins}", err=True)
     jobs = min(options["jobs"] or cores(), plan.runs)
     with shell.progress(options["quiet"], "runs") as progress, local(jobs) as executor:
-        return carry_out(plan, executor, progress and (lambda done, every: progress("runs", done, every)))
+        return carry_out(plan, executor, progress and partial(progress, "runs"), results)

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -54,24 +55,39 @@ def outcomes(
     task: Callable[..., Result],
     arguments: Iterable[tuple[Any, ...]],
     done: Callable[[int], None],
+    keep: Callable[[int, Result], object] | None = None,
 ) -> list[tuple[Result | None, str | None]]:
     """Return (result, None) or (None, error) of a task for each of its arguments, in their order.
 
-    done : told how many are done, from whatever thread sees it first. An interruption cancels what has not begun.
+    done : told how many are done, from whatever thread sees it first; keep : given the place and the result of each
+    as soon as it is there. An interruption, or an OSError of `keep`, cancels what has not begun.
     """
     futures: list[Future[Result]] = []
     finished: list[Future[Any]] = []
+    unkept: list[OSError] = []
 
-    def count(future: Future[Any]) -> None:
+    def count(place: int, future: Future[Any]) -> None:
         finished.append(future)
-        if not future.cancelled():
-            done(len(finished))
+        if future.cancelled():
+            return
+        if keep and not future.exception():
+            try:
+                keep(place, future.result())
+            except OSError as error:  # of a callback nobody would hear
+                unkept.append(error)
+        done(len(finished))
 
     try:
-        for each in arguments:
+        errors = []
+        for place, each in enumerate(arguments):
             futures.append(executor.submit(task, *each))
-            futures[-1].add_done_callback(count)
-        errors = [future.exception() for future in futures]  # waits
+            futures[-1].add_done_callback(partial(count, place))
+            if unkept:
+                raise unkept[0]
+        for future in futures:
+            errors.append(future.exception())  # waits
+            if unkept:
+                raise unkept[0]
     except BaseException:
         for future in futures:
             future.cancel()

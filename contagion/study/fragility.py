@@ -23,7 +23,6 @@ grid in which a criterion begins to hold is halved. What is found is the smalles
 whether the criterion still holds at all larger sizes of the grid is said beside it.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -35,10 +34,12 @@ from typing import Any
 import numpy as np
 
 from contagion.errors import BadInput, Problem
+from contagion.runs import write_rows
 from contagion.scenario import Scenario
 from contagion.study.effects import estimate
-from contagion.study.executors import InProcess, outcomes
+from contagion.study.executors import InProcess
 from contagion.study.knockouts import figure
+from contagion.study.results import Results, rows_by_key
 from contagion.study.twins import run
 
 FIGURES = (
@@ -94,8 +95,8 @@ class Plan:
         return len(self.seeds) * (self.points + len(CRITERIA) * HALVINGS)
 
     def at(self, size: Decimal) -> Scenario:
-        """Return the scenario with a shock of a size."""
-        return self.model.changed({self.key: size}, allow_code=self.allow_code)
+        """Return the scenario with a shock of a size; whether everybody can open is left to its run."""
+        return self.model.changed({self.key: size}, allow_code=self.allow_code, opens=False)
 
     def check(self) -> None:
         """Raise BadInput where the key is no number of the scenario, or one of the ends does not fit it."""
@@ -103,7 +104,7 @@ class Plan:
             what = f"{self.points} points from {self.start:.15g} to {self.end:.15g}: at least 2, at different sizes"
             raise BadInput([Problem(self.model.source.file, 0, 0, "--shock", what)])
         for size in (self.start, self.end):
-            self.at(size)
+            self.model.changed({self.key: size}, allow_code=self.allow_code)
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,8 @@ class Fragility:
         }  # fmt: skip
 
     def save(self, directory: Path) -> None:
-        """Write ``fragility.csv``, a row a run, into a directory. FileExistsError where there is one."""
-        with open(directory / "fragility.csv", "x", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
+        """Write ``fragility.csv``, a row a run, into a directory."""
+        write_rows(directory / "fragility.csv", self.rows)
 
     def _smallest(self, criterion: str) -> dict[str, Any] | None:
         """Return the smallest size, the largest before it at which nothing was seen, and whether all larger hold."""
@@ -212,14 +210,23 @@ def fragility(
     return carry_out(plan, executor or InProcess())
 
 
-def carry_out(plan: Plan, executor: Executor, done: Callable[[int, int], None] | None = None) -> Fragility:
-    """Make the runs of a plan, the grid first and then the halvings; `done` is told how many, of how many at most."""
-    result = Fragility(plan, _measured(plan, plan.sizes, executor, done, 0))
+def carry_out(
+    plan: Plan,
+    executor: Executor,
+    done: Callable[[int, int], None] | None = None,
+    results: Results | None = None,
+) -> Fragility:
+    """Make the runs of a plan, the grid first and then the halvings; `done` is told how many, of how many at most.
+
+    results : where each run is kept once it is done, and those looked up that were; default nowhere.
+    """
+    kept = results or Results()
+    result = Fragility(plan, _measured(plan, plan.sizes, executor, done, 0, kept))
     for _ in range(HALVINGS):
         sizes = [middle for criterion in CRITERIA if (middle := _middle(result, criterion)) is not None]
         if not sizes:
             break
-        more = _measured(plan, list(dict.fromkeys(sizes)), executor, done, len(result.rows))
+        more = _measured(plan, list(dict.fromkeys(sizes)), executor, done, len(result.rows), kept)
         result = Fragility(plan, {**result.runs, **more})
     return result
 
@@ -234,25 +241,40 @@ def _middle(result: Fragility, criterion: str) -> Decimal | None:
 
 
 def _measured(
-    plan: Plan, sizes: Sequence[Decimal], executor: Executor, done: Callable[[int, int], None] | None, already: int
-) -> dict[Decimal, list[dict[str, Any]]]:
-    """Return the rows of some sizes, a run each seed."""
-    keys = [(size, seed) for size in sizes for seed in plan.seeds]
+    plan: Plan, sizes: Sequence[Decimal], executor: Executor, done: Callable[[int, int], None] | None, already: int,
+    results: Results,
+) -> dict[Decimal, list[dict[str, Any]]]:  # fmt: skip
+    """Return the rows of some sizes, a run each seed; the scenario of a size is made once for all of them."""
+    arguments: dict[tuple[str, Decimal, int], tuple[Any, ...]] = {}
+    unfit: dict[Decimal, str] = {}
+    for size in sizes:
+        keys = [(plan.key, size, seed) for seed in plan.seeds]
+        known = all(results.find(key, _UNKNOWN) is not None for key in keys)
+        try:
+            model = plan.model if known else plan.at(size)
+        except BadInput as misfit:
+            unfit[size] = f"{type(misfit).__name__}: {misfit}"[:500]
+            continue
+        arguments |= {key: (model, key[2], plan.until_us, plan.allow_code) for key in keys}
 
     def tell(number: int) -> None:
         if done:
             done(already + number, plan.most_runs)
 
-    found = outcomes(executor, _figures_of_run, [(plan, size, seed) for size, seed in keys], tell)
-    rows: dict[Decimal, list[dict[str, Any]]] = {size: [] for size in sizes}
-    for (size, seed), (facts, error) in zip(keys, found, strict=True):
-        rows[size].append({"size": float(size), "seed": seed, "error": error, **(facts or _UNKNOWN)})
+    found = rows_by_key(executor, _figures_of_run, arguments, _UNKNOWN, results, tell)
+    rows: dict[Decimal, list[dict[str, Any]]] = {
+        size: [{"size": float(size), "seed": seed, "error": unfit[size], **_UNKNOWN} for seed in plan.seeds]
+        if size in unfit else [] for size in sizes
+    }  # fmt: skip
+    for (_, size, seed), (facts, error) in found.items():
+        own = {key: (facts or _UNKNOWN)[key] for key in _UNKNOWN}
+        rows[size].append({"size": float(size), "seed": seed, "error": error, **own})
     return rows
 
 
-def _figures_of_run(plan: Plan, size: Decimal, seed: int) -> dict[str, Any]:
+def _figures_of_run(model: Scenario, seed: int, until_us: int | None, allow_code: bool) -> dict[str, Any]:
     """Make one run and return its digest and figures; unfunded is what can be counted in units of the currency."""
-    result = run(plan.at(size), seed=seed, until_us=plan.until_us, twins=False, allow_code=plan.allow_code)
+    result = run(model, seed=seed, until_us=until_us, twins=False, allow_code=allow_code)
     facts = {key: figure(result.facts, key) for key in FIGURES}
     facts["total_losses.unfunded"] = round(facts["total_losses.unfunded"] or 0.0, result.books.currency_decimals)
     first, second = [*result.facts["generations"], 0, 0][:2]

@@ -5,7 +5,6 @@ by that mechanism and by what follows from it, and by no other luck. Differences
 A knock-out may make things worse: its sign is reported as it is.
 """
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
@@ -23,9 +22,11 @@ from contagion.errors import BadInput, Problem, closest
 from contagion.graph import MARKETS
 from contagion.metrics.importance import MOST_EXACT, coalitions, interaction, over_orders, random_orders, shapley
 from contagion.metrics.targets import value_at
+from contagion.runs import write_rows
 from contagion.scenario import Scenario
 from contagion.study.effects import Floats, estimate, paired
-from contagion.study.executors import InProcess, outcomes
+from contagion.study.executors import InProcess
+from contagion.study.results import Results, rows_by_key
 from contagion.study.twins import run
 
 Names = tuple[str, ...]
@@ -145,11 +146,8 @@ class Attribution:
         }
 
     def save(self, directory: Path) -> None:
-        """Write ``attribution.csv``, a row a run, into a directory. FileExistsError where there is one."""
-        with open(directory / "attribution.csv", "x", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
+        """Write ``attribution.csv``, a row a run, into a directory."""
+        write_rows(directory / "attribution.csv", self.rows)
 
     def _knock_out(self, names: Names) -> dict[str, Any]:
         effects = {figure: paired(self.samples((), figure), self.samples(names, figure)) for figure in self.figures}
@@ -233,19 +231,28 @@ def attribute(
     return carry_out(plan, executor or InProcess())
 
 
-def carry_out(plan: Plan, executor: Executor, done: Callable[[int, int], None] | None = None) -> Attribution:
-    """Make the runs of a plan; `done` is told how many are, of how many, from whatever thread sees it first."""
+def carry_out(
+    plan: Plan,
+    executor: Executor,
+    done: Callable[[int, int], None] | None = None,
+    results: Results | None = None,
+) -> Attribution:
+    """Make the runs of a plan; `done` is told how many are, of how many, from whatever thread sees it first.
+
+    results : where each run is kept once it is done, and those looked up that were; default nowhere.
+    """
     keys = [(names, seed) for names in plan.removals for seed in plan.seeds]
 
     def tell(number: int) -> None:
         if done:
             done(number, len(keys))
 
-    found = outcomes(executor, _figures_of_run, [(plan, names, seed) for names, seed in keys], tell)
     unknown = dict.fromkeys(["digest", *_names_of_figures(plan)])
+    arguments = {(names, seed): (plan, names, seed) for names, seed in keys}
+    found = rows_by_key(executor, _figures_of_run, arguments, unknown, results or Results(), tell)
     rows = [
-        {"seed": seed, "knock_out": "+".join(names), "error": error, **(facts or unknown)}
-        for (names, seed), (facts, error) in zip(keys, found, strict=True)
+        {"seed": seed, "knock_out": "+".join(names), "error": error} | {key: (facts or unknown)[key] for key in unknown}
+        for (names, seed), (facts, error) in found.items()
     ]
     return Attribution(plan, rows)
 

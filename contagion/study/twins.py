@@ -62,7 +62,7 @@ def run(
     graph = model.graph() if isinstance(model, Scenario) else model.copy()
     for name in knock_outs:
         knock_out(graph, name)
-    end_us = graph.graph.get("horizon_us", 3_600_000_000) if until_us is None else until_us
+    end_us = int(graph.graph.get("horizon_us", 3_600_000_000) if until_us is None else until_us)
     drawn = opened.drawn if opened else {} if twins and shock else None
     options = {
         "seed": seed, "shuffle_ties": shuffle_ties, "allow_code": allow_code, "row_budget": row_budget, "drawn": drawn,
