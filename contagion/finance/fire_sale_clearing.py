@@ -151,12 +151,12 @@ def fire_sale_loss(clearing: FireSaleClearing, illiquid: Floats) -> float:
 
 def channel_losses(
     liquid: Floats, illiquid: Floats, liabilities: Any, deposits: Floats, required_ratio: float, impact: float,
-    recovery: float, shock: Floats,
+    recovery: float, liquid_loss: Floats,
 ) -> ChannelLosses:  # fmt: skip
-    """Return the loss by a shock to the liquid assets, by channel, from all four worlds with and without each.
+    """Return the loss by what is lost of the liquid assets (money), by channel, from all four worlds.
 
-    The fire sale is off at an impact of 0, the default cost at a recovery of 1. The loss of a world is the shock,
-    what the fall of the price takes, and the deadweight.
+    The fire sale is on or off (an impact of 0), and so is the default cost (a recovery of 1). The loss of a
+    world is that loss, what the fall of the price takes, and the deadweight.
 
     >>> found = channel_losses(np.array([12, 8, 9]), np.array([60, 70, 50]),
     ...     np.array([[0, 15, 5], [10, 0, 12], [6, 9, 0]]), np.array([62, 74, 56]), 0, 8e-4, 0.85, np.array([9, 0, 0]))
@@ -165,9 +165,9 @@ def channel_losses(
     """
 
     def loss(impact: float, recovery: float) -> float:
-        left = np.asarray(liquid) - shock
+        left = np.asarray(liquid) - liquid_loss
         found = fire_sale_clearing(left, illiquid, liabilities, deposits, required_ratio, impact, recovery)
-        return float(np.sum(shock)) + fire_sale_loss(found, illiquid) + found.deadweight
+        return float(np.sum(liquid_loss)) + fire_sale_loss(found, illiquid) + found.deadweight
 
     alone, sale, cost, both = loss(0, 1), loss(impact, 1), loss(0, recovery), loss(impact, recovery)
     interaction = both - sale - cost + alone
