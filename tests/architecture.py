@@ -46,7 +46,7 @@ THIRD_PARTY = {
 }
 """Who may import what is neither in the standard library nor NumPy."""
 
-BUILT_ON = {"ensembles": ("threshold",)}
+BUILT_ON = {"ensembles": ("threshold", "overlapping_portfolios")}
 """Which finance topic runs the arithmetic of another."""
 
 CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}

@@ -7,7 +7,6 @@ Source: Caccioli, Shrestha, Moore and Farmer, "Stability analysis of financial c
 Journal of Banking and Finance 46 (2014), for portfolios.
 """
 
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from contagion.finance.ensembles.networks import Integers, Networks, Portfolios
+from contagion.finance.overlapping_portfolios import liquidation_cascade
 from contagion.finance.threshold import threshold_cascade
 
 
@@ -59,21 +59,11 @@ def portfolio_cascades(
     buffers = np.broadcast_to(np.reshape(capital, (-1, banks) if np.ndim(capital) else (1, 1)), (draws, banks)).ravel()
     if not (buffers.min(initial=0) >= 0 and 0 <= cash <= 1 and alpha >= 0):
         raise ValueError(f"capital from {buffers.min()}, cash of {cash} and an impact of {alpha}: one is out of range")
-    weights = (1 - cash) / np.maximum(np.diff(first), 1)
-    holdings = csr_array((np.ones(len(held)), held, first), (draws * banks, draws * assets))
-    by_all = holdings.T @ weights
-    by_all[by_all == 0] = 1  # nobody holds it, nobody sells it
-    defaulted = _seeded(seeds, draws, banks)
-    rounds = np.zeros(draws, np.int64)
-    for at in count(1):
-        sold = holdings.T @ (weights * defaulted) / by_all
-        losses = weights * (holdings @ -np.expm1(-alpha * sold))
-        new = np.flatnonzero((losses > buffers) & ~defaulted)
-        if not len(new):
-            break
-        defaulted[new] = True
-        rounds[new // banks] = at
-    return Defaults(defaulted.reshape(draws, banks), rounds)
+    weights = np.repeat((1 - cash) / np.maximum(np.diff(first), 1), np.diff(first))
+    holdings = csr_array((weights, held, first), (draws * banks, draws * assets))
+    chosen = np.flatnonzero(_seeded(seeds, draws, banks))
+    wave = liquidation_cascade(holdings, buffers, chosen, impact=alpha).wave.reshape(draws, banks)
+    return Defaults(wave >= 0, np.maximum(wave.max(axis=1, initial=0), 0))
 
 
 def _seeded(seeds: ArrayLike, draws: int, nodes: int) -> NDArray[np.bool_]:
