@@ -197,6 +197,8 @@ def additional_losses(found: Distress, equity: ArrayLike) -> NDArray[Any]:
     Of capped distress it is at most the capital that the shock has left; of uncapped distress it is what some packages
     print and may exceed it. Here the bank that defaults had 5 of a capital of 9 (DEF-04):
 
+    Source: Bardoscia et al. (2015).
+
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> for capped in (True, False):
     ...     print(additional_losses(differential(exposures, equity, [0, 1, 0], capped=capped), equity))

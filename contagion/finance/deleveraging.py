@@ -53,6 +53,8 @@ def deleverage(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
 
     ValueError for sizes that do not fit, negative amounts or weights that do not sum to 1.
 
+    Source: Greenwood, Landier and Thesmar (2015).
+
     >>> weights = np.array([[0.6, 0.4, 0], [0.2, 0.5, 0.3], [0, 0.3, 0.7]])
     >>> assets, leverage = np.array([1000, 800, 1200]), np.array([20, 15, 25])
     >>> impact, price_shock = np.array([5e-6, 1e-5, 7.5e-6]), np.array([0.02, 0, 0.01])
@@ -68,6 +70,8 @@ def deleverage(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
 
 def vulnerability(weights: Any, assets: Floats, leverage: Floats, impact: Floats, price_shock: Floats) -> Vulnerability:
     """Return what one round of sales costs the system and each bank, and what each bank contributes.
+
+    Source: Greenwood, Landier and Thesmar (2015): aggregate vulnerability, systemicness, indirect vulnerability.
 
     >>> one = np.ones(1)
     >>> round(vulnerability(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, 0.05 * one).aggregate, 12)
@@ -91,6 +95,8 @@ def spectral_radius(weights: Any, assets: Floats, leverage: Floats, impact: Floa
     The map of falls to falls is similar to a symmetric matrix, of which the smaller of its two sides is solved:
     time is cubic in the smaller of the numbers of banks and assets.
 
+    Source: derived from the map of Greenwood, Landier and Thesmar (2015).
+
     >>> one = np.ones(1)
     >>> round(spectral_radius(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one), 12)
     0.45
@@ -109,6 +115,8 @@ def all_rounds(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
     """Return the fall of each asset after all rounds, the shock's own included.
 
     A linear system with a row an asset. ValueError where the sum over rounds is infinite: a spectral radius of 1.
+
+    Source: derived: the sum over rounds of the map of Greenwood, Landier and Thesmar (2015).
 
     >>> one = np.ones(1)
     >>> all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, 0.05 * one).round(9).tolist()

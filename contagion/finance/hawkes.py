@@ -24,6 +24,8 @@ from scipy.optimize import minimize
 def branching_ratio(alpha: float, beta: float) -> float:
     """Return the mean number of children of an event whose kernel is alpha * exp(-beta * time).
 
+    Source: Hawkes and Oakes (1974).
+
     >>> branching_ratio(0.6, 1.2)
     0.5
     """
@@ -33,6 +35,8 @@ def branching_ratio(alpha: float, beta: float) -> float:
 def mean_rate(root_rate: float, n: float) -> float:
     """Return the events per unit of time when roots arrive at `root_rate`.
 
+    Source: Hawkes (1971).
+
     >>> mean_rate(0.5, 0.5)
     1.0
     """
@@ -41,6 +45,8 @@ def mean_rate(root_rate: float, n: float) -> float:
 
 def mean_cluster_size(n: float) -> float:
     """Return the expected number of events in a cluster, its root included. ValueError for n outside [0, 1).
+
+    Source: Hawkes and Oakes (1974).
 
     >>> mean_cluster_size(0.5)
     2.0
@@ -53,6 +59,8 @@ def mean_cluster_size(n: float) -> float:
 def cluster_size_variance(n: float) -> float:
     """Return the variance of the number of events in a cluster.
 
+    Source: Borel (1942), the variance of his law.
+
     >>> cluster_size_variance(0.5)
     4.0
     """
@@ -64,6 +72,8 @@ def fano_factor(n: float) -> float:
 
     The second moment of a cluster's size over the first.
 
+    Source: derived from the clusters of Hawkes and Oakes (1974).
+
     >>> fano_factor(0.5)
     4.0
     """
@@ -74,6 +84,8 @@ def borel_pmf(size: int, n: float) -> float:
     """Return the probability that a cluster has `size` events. ValueError for n outside [0, 1].
 
     exp(-n k) * (n k)**(k - 1) / k!, in logarithms.
+
+    Source: Borel (1942).
 
     >>> [round(borel_pmf(size, 0.5), 6) for size in (1, 2, 3)]
     [0.606531, 0.18394, 0.083674]
@@ -91,6 +103,8 @@ def depth_cdf(depth: int, n: float) -> float:
 
     The iterates at 0 of the generating function exp(n * (s - 1)).
 
+    Source: Harris (1963), chapter I.
+
     >>> [round(depth_cdf(depth, 0.5), 6) for depth in (0, 1, 2)]
     [0.606531, 0.821409, 0.914575]
     """
@@ -106,6 +120,8 @@ def estimated_branching_ratio(roots: int, events: int) -> float:
     """Return 1 - roots/events, the share of events that another one set off; 0 without events.
 
     Converges to n as the time observed grows. ValueError for more roots than events.
+
+    Source: Hawkes and Oakes (1974).
 
     >>> estimated_branching_ratio(20, 40)
     0.5

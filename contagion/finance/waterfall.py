@@ -29,6 +29,8 @@ def waterfall(value: int, owed: Sequence[int]) -> list[int]:
 
     EN-07b: the first bank has 20 for 17 of senior and 4 of junior debt.
 
+    Source: Elsinger (2009).
+
     >>> waterfall(20, [17, 4])
     [17, 3]
     """
@@ -41,6 +43,8 @@ def waterfall(value: int, owed: Sequence[int]) -> list[int]:
 
 def pro_rata(paid: int, owed: int, part: int) -> int:
     """Return what the holder of `part` of a class is paid, rounded down; a class that owes nothing pays nothing.
+
+    Source: Eisenberg and Noe (2001), Definition 1.
 
     >>> pro_rata(19, 25, 21)
     15

@@ -72,6 +72,9 @@ def eisenberg_noe(
     Payments are unique but for what circulates in a closed set of banks, none with equity to spare and none with an
     equal creditor outside; there `solution` chooses. ValueError: shapes, negative amounts, debts to oneself.
 
+    Source: Definition 1 (clearing vector), theorems 1 (greatest and least) and 2 (uniqueness), section 3.1 (the
+    fictitious default algorithm).
+
     The example of Elsinger, Lehar and Summer (2006, Management Science 52(9), section 2) pays 2, 28/15 and 52/15:
 
     >>> cleared = eisenberg_noe([[0, 0, 2], [3, 0, 1], [3, 1, 0]], [1, 1, 1])
@@ -96,6 +99,8 @@ def rogers_veraart(
     A bank in default passes on the share `alpha` of its cash and `beta` of what others pay it (both in 0..1), the
     rest is deadweight; alpha = beta = 1 is Eisenberg and Noe's case. Other arguments and errors as there. There can
     be many solutions, in the greatest of which the fewest fail and in the least the most.
+
+    Source: section 3 (the greatest and the least clearing vector).
 
     Two banks that owe each other 1 and own 0.2 are both solvent, or both in default for fear of each other:
 

@@ -13,6 +13,8 @@ def fictitious_default(network: Network, margin: Array, weight: float) -> tuple[
 
     margin : by how much a bank has more than it owes when all others pay in full; of what others pay less, the
     share `weight` is missing there.
+
+    Source: Eisenberg and Noe (2001), section 3.1; Rogers and Veraart (2013), section 3.
     """
     claims, due = network.claims, network.due
     recovery, lost, failed = np.ones_like(due), np.zeros_like(due), np.zeros(due.shape, dtype=bool)

@@ -45,6 +45,8 @@ class Portfolios(NamedTuple):
 def directed_poisson(draws: int, nodes: int, mean_degree: float, rng: Generator) -> Networks:
     """Return graphs in which every ordered pair of nodes is linked independently, mean_degree / (nodes - 1) likely.
 
+    Source: Gai and Kapadia (2010); Batagelj and Brandes (2005).
+
     >>> networks = directed_poisson(2, 3, 2, np.random.default_rng(1))
     >>> networks.targets
     array([1, 2, 0, 2, 0, 1, 4, 5, 3, 5, 3, 4])
@@ -62,6 +64,8 @@ def undirected_poisson(draws: int, nodes: int, mean_degree: float, rng: Generato
 
     Row s of the trials holds the pairs (i, i + s) around a circle of the nodes; the last one is a half when they are
     even, so that each pair comes once.
+
+    Source: Watts (2002); Batagelj and Brandes (2005).
 
     >>> networks = undirected_poisson(2, 3, 2, np.random.default_rng(1))
     >>> networks.targets
@@ -87,6 +91,8 @@ def configuration(draws: int, debtors: ArrayLike, creditors: ArrayLike, rng: Gen
 
     debtors, creditors : of each node, its in- and its out-degree; ValueError unless both are counts of the same links.
 
+    Source: Amini, Cont and Minca (2016), the configuration model.
+
     >>> networks = configuration(2, [1, 1], [2, 0], np.random.default_rng(1))
     >>> networks.first, np.sort(networks.targets)
     (array([0, 2, 2, 4, 4]), array([0, 1, 2, 3]))
@@ -102,6 +108,8 @@ def configuration(draws: int, debtors: ArrayLike, creditors: ArrayLike, rng: Gen
 
 def random_portfolios(draws: int, banks: int, assets: int, diversification: float, rng: Generator) -> Portfolios:
     """Return holdings in which every bank has every asset independently, diversification / assets likely.
+
+    Source: Caccioli and others (2014).
 
     >>> random_portfolios(2, 1, 2, 2, np.random.default_rng(1)).held
     array([0, 1, 2, 3])
