@@ -20,8 +20,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, bicgstab
 
-from contagion.finance import clearing
-from contagion.finance.clearing import Array, eisenberg_noe
+from contagion.finance.clearing import eisenberg_noe, fictitious, systems
+from contagion.finance.clearing.network import Array
 
 DEGREE = 10
 LIMIT = 5
@@ -59,18 +59,18 @@ def checked(owed: Any, cash: Array, outside: Array) -> str:
 @contextmanager
 def kept_systems() -> Iterator[list[System]]:
     """Keep the linear systems that are solved meanwhile."""
-    systems: list[System] = []
-    solved = clearing._solved
+    kept: list[System] = []
+    solved = systems.solved
 
     def keep(flow: Any, own: Array, guess: Array) -> Array:
-        systems.append((flow, own.copy(), guess.copy()))
+        kept.append((flow, own.copy(), guess.copy()))
         return solved(flow, own, guess)
 
-    clearing._solved = keep
+    systems.solved = fictitious.solved = keep
     try:
-        yield systems
+        yield kept
     finally:
-        clearing._solved = solved
+        systems.solved = fictitious.solved = solved
 
 
 def with_scipy(flow: Any, own: Array, guess: Array) -> Array:
@@ -96,21 +96,21 @@ def main() -> None:
     banks, repetitions = (10_000, 3) if parser.parse_args().quick else (100_000, 7)
     owed, cash, outside = network(banks)
     print(checked(owed, cash, outside))
-    with kept_systems() as systems:
+    with kept_systems() as kept:
         eisenberg_noe(owed, cash, outside)
-    for system in systems:
-        np.testing.assert_allclose(clearing._solved(*system), with_scipy(*system), rtol=1e-9, atol=1e-12)
+    for system in kept:
+        np.testing.assert_allclose(systems.solved(*system), with_scipy(*system), rtol=1e-9, atol=1e-12)
     work: dict[str, Callable[[], object]] = {
         "clearing": lambda: eisenberg_noe(owed, cash, outside),
-        "  its systems alone": lambda: [clearing._solved(*system) for system in systems],
-        "  its systems alone, SciPy": lambda: [with_scipy(*system) for system in systems],
+        "  its systems alone": lambda: [systems.solved(*system) for system in kept],
+        "  its systems alone, SciPy": lambda: [with_scipy(*system) for system in kept],
     }
     spent: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repetitions):
         for name, task in work.items():
             spent[name].append(seconds(task))
     for name, values in spent.items():
-        print(f"{name:<30}{1000 * median(values):9.1f} ms for {len(systems)} systems")
+        print(f"{name:<30}{1000 * median(values):9.1f} ms for {len(kept)} systems")
     for name in list(work)[1:]:
         ratios = [a / b for a, b in zip(spent["clearing"], spent[name], strict=True)]
         print(f"clearing over{name.replace('  its', ''):<28} ratio of medians "

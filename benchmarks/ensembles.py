@@ -22,22 +22,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from contagion.finance import ensembles
-from contagion.finance.ensembles import (
-    Defaults,
+from contagion.finance.ensembles import amini_cont_minca, caccioli, gai_kapadia, watts
+from contagion.finance.ensembles.cascades import Defaults, portfolio_cascades, threshold_cascades
+from contagion.finance.ensembles.networks import (
     Networks,
     Portfolios,
-    amini_cont_minca,
-    caccioli,
     configuration,
     directed_poisson,
-    gai_kapadia,
     in_degrees,
-    portfolio_cascades,
     random_portfolios,
     random_seeds,
-    threshold_cascades,
     undirected_poisson,
-    watts,
 )
 
 NODES, SEED, BATCH = 1_000, 1, 16

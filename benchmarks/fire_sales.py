@@ -50,9 +50,9 @@ def compare(banks: int, assets: int) -> None:
     equity, cash = (size + other) / leverage, 0.05 * size
     owed = size + other + cash - (size + other + cash) * rng.uniform(0.035, 0.08, banks)
     works: dict[str, Callable[[Any, Any], Any]] = {
-        "vulnerability": lambda w, q: vulnerability(w, *lever, -shock)[1],
+        "vulnerability": lambda w, q: vulnerability(w, *lever, shock)[1],
         "spectral radius": lambda w, q: spectral_radius(w, *lever),
-        "all rounds": lambda w, q: all_rounds(w, *lever, -shock),
+        "all rounds": lambda w, q: all_rounds(w, *lever, shock),
         "leverage constraint": lambda w, q: indirect_contagion(q, other, equity, depth, 26, 22, price_shock=shock)[2],
         "system fire sale": lambda w, q: (
             system_fire_sale(q, cash, other, owed / 2, owed / 2, price_shock=shock, impact=0.01, buffer=0.04)[-1].prices

@@ -46,6 +46,9 @@ THIRD_PARTY = {
 }
 """Who may import what is neither in the standard library nor NumPy."""
 
+BUILT_ON = {"ensembles": ("threshold", "overlapping_portfolios")}
+"""Which finance topic runs the arithmetic of another."""
+
 CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 EXECUTORS = f"{PACKAGE}.study.executors"
 FILE_LINES, FUNCTION_LINES = 400, 60
@@ -120,12 +123,13 @@ def check_mechanisms(name: str, source: str) -> list[str]:
 
 
 def check_finance(name: str, source: str) -> list[str]:
-    """A finance topic imports units and nothing else of the package."""
+    """A finance topic, a file or a folder, imports units, what it is built on, and nothing else of the package."""
     if top(name) != "finance":
         return []
-    inner = {t for t in imports(source, name) if t.startswith(PACKAGE)}
-    allowed = {PACKAGE, f"{PACKAGE}.units"}
-    return [f"{name} imports {t}" for t in sorted(inner - allowed) if not t.startswith(f"{PACKAGE}.units.")]
+    topic = [*name.split("."), ""][2]
+    allowed = [f"{PACKAGE}.units", *(f"{PACKAGE}.finance.{other}" for other in (topic, *BUILT_ON.get(topic, ())))]
+    inner = {t for t in imports(source, name) if t.startswith(f"{PACKAGE}.")}
+    return [f"{name} imports {t}" for t in sorted(inner) if not any(f"{t}.".startswith(f"{a}.") for a in allowed)]
 
 
 def check_third_party(name: str, source: str) -> list[str]:

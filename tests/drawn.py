@@ -4,7 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from contagion.finance.ensembles import Networks, Portfolios, configuration, directed_poisson, undirected_poisson
+from contagion.finance.ensembles.networks import (
+    Networks,
+    Portfolios,
+    configuration,
+    directed_poisson,
+    undirected_poisson,
+)
 
 
 def degrees_of(nodes: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

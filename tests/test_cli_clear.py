@@ -4,64 +4,20 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from contagion.cli import main
 from contagion.cli.models import MODELS
 from tests.cases import published
+from tests.exposure_files import LETTERS, cleared, column, edges, invoke, letters, nodes, table, transposed
 
 EN, FF, DR, RV = (published(case) for case in ("EN-01", "FF-01", "DR-01", "RV-01"))
-LETTERS = "ABCDEF"
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-
-
-def edges(owes: list[list[float]], name: str = "e.csv") -> str:
-    """Write what each owes each as an edge list."""
-    rows = [(LETTERS[i], LETTERS[j], amount) for i, row in enumerate(owes) for j, amount in enumerate(row) if amount]
-    return table([("debtor", "creditor", "amount"), *rows], name)
-
-
-def table(rows: list[tuple[Any, ...]], name: str) -> str:
-    with open(name, "w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows(rows)
-    return name
-
-
-def nodes(name: str = "n.csv", **columns: list[float]) -> str:
-    count = len(next(iter(columns.values())))
-    rows = [(LETTERS[i], *(column[i] for column in columns.values())) for i in range(count)]
-    return table([("name", *columns), *rows], name)
-
-
-def transposed(matrix: list[list[float]]) -> list[list[float]]:
-    return [list(row) for row in zip(*matrix, strict=True)]
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["clear", *arguments])
-
-
-def cleared(*arguments: str) -> dict[str, Any]:
-    result = invoke(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
-def letters(waves: list[list[int]]) -> list[list[str]]:
-    return [[LETTERS[bank] for bank in wave] for wave in waves]
-
-
-def column(found: dict[str, Any], key: str) -> list[float]:
-    return [node[key] for node in found["nodes"]]
 
 
 def banks() -> list[dict[str, str]]:

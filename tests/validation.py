@@ -118,11 +118,11 @@ def fire_sales() -> Iterator[Row]:
         yield row(name, "Cifuentes-Ferrucci-Shin", "sales", said["s"], found.sales)
     for name in ("GLT-01", "GLT-02"):
         given, said = inputs(name)
-        facts = tuple(np.array(given[key], float) for key in ("M", "a", "B", "l", "F1"))
-        found = deleveraging.vulnerability(*facts)
+        facts = tuple(np.array(given[key], float) for key in ("M", "a", "B", "l"))
+        found = deleveraging.vulnerability(*facts, -np.array(given["F1"], float))
         yield row(name, "Greenwood-Landier-Thesmar", "aggregate vulnerability", said["AV"], found.aggregate)
         yield row(name, "Greenwood-Landier-Thesmar", "systemicness", said["S"], found.systemicness)
-        radius = deleveraging.spectral_radius(*facts[:4])
+        radius = deleveraging.spectral_radius(*facts)
         yield row(name, "Greenwood-Landier-Thesmar", "spectral radius", said["rho"], radius)
     for name in ("CS-01", "CS-02"):
         given, said = inputs(name)

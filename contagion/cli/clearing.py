@@ -14,10 +14,13 @@ from contagion.cli.models import MODELS
 from contagion.errors import BadInput, Problem, closest
 
 if TYPE_CHECKING:
-    from contagion.cli.models import Outcome
+    from contagion.cli.models.outcome import Outcome
     from contagion.readers.exposures import Exposures
+    from contagion.readers.holdings import Holdings
 
-DEFAULTS: dict[str, Any] = {"senior": False, "solution": "greatest", "seed_bank": ()}
+DEFAULTS: dict[str, Any] = {
+    "senior": False, "solution": "greatest", "seed_bank": (), "seed_asset": (), "shock": None, "depth": None,
+}  # fmt: skip
 """What options are where they are not given and a model can do without."""
 
 
@@ -48,18 +51,18 @@ def _titles(texts: tuple[str, ...]) -> dict[str, str]:
     return titles
 
 
-class _Share(click.FloatRange):
-    """A number from 0 to 1, which "not a number" is not."""
+class _Number(click.FloatRange):
+    """A number in a range, which "not a number" is not."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; a usage error for nan, which no comparison finds outside."""
+        """Return the number; a usage error for nan and for infinity, which no comparison finds outside."""
         number = float(super().convert(value, parameter, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is not a number from 0 to 1", parameter, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number in the range {self._describe_range()}", parameter, ctx)
         return number
 
 
-_SHARE = _Share(0, 1)
+_SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
 
 
 @click.command()
@@ -69,6 +72,7 @@ _SHARE = _Share(0, 1)
     "--orientation", type=click.Choice(["asset", "liability"]),
     help="Of a square matrix or a graph: a row has lent to the columns, or owes them.",
 )  # fmt: skip
+@click.option("--assets", type=click.Path(path_type=Path), metavar="CSV", help="Depth, price shock of each asset held.")
 @click.option("--nodes", type=click.Path(path_type=Path), metavar="CSV", help="Cash, equity, ... of each bank.")
 @click.option(
     "--columns", multiple=True, callback=_pairs, metavar="OURS=TITLE,...", help="What the file calls a column."
@@ -85,7 +89,20 @@ _SHARE = _Share(0, 1)
 @click.option(
     "--seed-bank", multiple=True, metavar="NAME", help="Who fails, or is shocked, first; default of a shock: all."
 )
-@click.option("--shock", type=_SHARE, help="Share of its equity that a shocked bank loses.")
+@click.option("--seed-asset", multiple=True, metavar="NAME", help="Which prices fall first; default: all.")
+@click.option(
+    "--shock",
+    type=_SHARE,
+    help="Share lost first: of equity (debtrank), external assets (neva, cross-holdings), prices.",
+)
+@click.option(
+    "--threshold", type=_SHARE, help="Share of failed debtors that fails a bank; of its value that it must keep."
+)
+@click.option("--valuation", type=click.Choice(["eisenberg-noe", "debtrank", "furfine"]), help="Of claims, in neva.")
+@click.option("--depth", type=_ABOVE, help="Money whose sale, at the first pace, takes a whole price.")
+@click.option("--impact", type=_ABOVE, help="Prices are exp(-IMPACT x) when a share x of what is held is sold.")
+@click.option("--max-leverage", type=_LEVERAGE, help="Assets over equity beyond which a bank sells.")
+@click.option("--target-leverage", type=_LEVERAGE, help="Assets over equity that it then goes down to.")
 @click.option("--senior", is_flag=True, default=None, help="External creditors are paid before banks.")
 @click.option(
     "--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several."
@@ -99,17 +116,13 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     """Run a classical model on an exposure file: who defaults in which wave, and who loses what.
 
     FILE is a CSV file with the columns debtor, creditor and amount; a square matrix or a graph (GraphML, GEXF,
-    node-link JSON), both with --orientation; or totals by bank with --reconstruct.
+    node-link JSON), both with --orientation; or totals by bank with --reconstruct. For a fire sale it is one with the
+    columns bank, asset and amount, or with --orientation asset a matrix of banks and assets.
     """
-    from contagion.readers.files import read_exposures
-
     chosen = _options(model, options)
     if options["seed"] is not None and options["reconstruct"] != "minimum-density":
         raise click.UsageError("--seed is of --reconstruct minimum-density: nothing else here is random")
-    exposures = read_exposures(
-        file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=_titles(options["columns"]),
-        reconstruct=options["reconstruct"] or "", seed=options["seed"] or 0, unit=options["unit"],
-    )  # fmt: skip
+    exposures = _read(file, model, options)
     try:
         outcome = MODELS[model].solve(exposures, chosen)
     except BadInput:
@@ -127,6 +140,27 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     from contagion.terminal.clearing import clearing_text
 
     click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
+
+
+def _read(file: Path, model: str, options: Mapping[str, Any]) -> "Exposures | Holdings":
+    """Return what a model reads: who owes whom, or who holds what."""
+    from contagion.readers.files import read_exposures
+    from contagion.readers.holdings import read_holdings
+
+    titles, unit = _titles(options["columns"]), options["unit"]
+    if MODELS[model].reads == "holdings":
+        if options["reconstruct"]:
+            raise click.UsageError(f"{model} reads holdings, which --reconstruct does not make")
+        return read_holdings(
+            file, orientation=options["orientation"] or "", nodes=options["nodes"], assets=options["assets"],
+            columns=titles, unit=unit,
+        )  # fmt: skip
+    if options["assets"]:
+        raise click.UsageError(f"{model} reads exposures: --assets is of the models of holdings")
+    return read_exposures(
+        file, orientation=options["orientation"] or "", nodes=options["nodes"], columns=titles,
+        reconstruct=options["reconstruct"] or "", seed=options["seed"] or 0, unit=unit,
+    )  # fmt: skip
 
 
 def _epilog() -> str:
@@ -151,7 +185,9 @@ def _options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return DEFAULTS | given
 
 
-def facts(model: str, options: Mapping[str, Any], exposures: "Exposures", outcome: "Outcome") -> dict[str, Any]:
+def facts(
+    model: str, options: Mapping[str, Any], exposures: "Exposures | Holdings", outcome: "Outcome"
+) -> dict[str, Any]:
     """Return everything there is to say, as JSON knows it."""
     names = exposures.names
     columns = {"loss": outcome.losses, **outcome.columns}
@@ -163,8 +199,9 @@ def facts(model: str, options: Mapping[str, Any], exposures: "Exposures", outcom
         "reconstructed": exposures.reconstructed or None,
         "provenance": [{**part._asdict(), "dropped": dict(part.dropped)} for part in exposures.provenance],
         "banks": len(names),
-        "links": int(exposures.owes.nnz),
-        "exposures": float(exposures.owes.sum()),
+        "reads": MODELS[model].reads,
+        "links": exposures.links,
+        "exposures": exposures.total,
         "first_wave": outcome.first,
         "waves": waves,
         "depth": outcome.depth,

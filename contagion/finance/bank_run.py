@@ -34,6 +34,8 @@ def optimal_contract(growth: float, early: float, risk_aversion: float) -> Contr
     insures, c1 > 1, where risk aversion exceeds 1. ValueError for growth at most 1, a fraction outside [0, 1] or a
     risk aversion that is not positive.
 
+    Source: Diamond and Dybvig (1983), equations 1a to 1c; Diamond (2007) for the numbers.
+
     >>> [round(payment, 6) for payment in optimal_contract(2, 0.25, 2)]
     [1.281509, 1.812327]
     """
@@ -47,6 +49,8 @@ def optimal_contract(growth: float, early: float, risk_aversion: float) -> Contr
 
 def payoff_of_waiting(growth: float, payment: float, withdrawn: float) -> float:
     """Return what each of those who wait gets when a fraction below 1 withdraws at date 1; 0 when nothing is left.
+
+    Source: Diamond and Dybvig (1983), equation 3.
 
     >>> round(payoff_of_waiting(2, 1.28, 0.25), 6)
     1.813333
@@ -62,6 +66,8 @@ def run_threshold(growth: float, payment: float) -> float:
 
     0 or less where waiting never pays, 1 where it always does: a payment of 1 at most.
 
+    Source: Diamond and Dybvig (1983): equation 3 set equal to the payment; Diamond (2007).
+
     >>> run_threshold(2, 1.28)
     0.5625
     """
@@ -74,6 +80,8 @@ def run_threshold(growth: float, payment: float) -> float:
 def fraction_served(payment: float, withdrawn: float) -> float:
     """Return the fraction of all depositors that is paid in full at date 1.
 
+    Source: Diamond and Dybvig (1983), equation 2: who is served is the first 1 / r1.
+
     >>> fraction_served(1.28, 1.0)
     0.78125
     """
@@ -83,6 +91,8 @@ def fraction_served(payment: float, withdrawn: float) -> float:
 
 def expected_payoff_of_running(payment: float, withdrawn: float) -> float:
     """Return what one of a fraction above 0 who withdraw gets on average, not knowing its place in the queue.
+
+    Source: Diamond and Dybvig (1983), equation 2, averaged over places in the queue.
 
     >>> expected_payoff_of_running(1.28, 1.0)
     1.0
@@ -96,6 +106,8 @@ def serve(queue: int, deposits: int, payment: float) -> NDArray[np.float64]:
     """Return what each of a queue gets, in its order, from a bank with so many deposits of 1.
 
     Whoever comes as the money runs out gets what is left. ValueError for a queue longer than there are deposits.
+
+    Source: Diamond and Dybvig (1983), equation 2, the sequential service constraint.
 
     >>> serve(5, 5, 1.5).tolist()
     [1.5, 1.5, 1.5, 0.5, 0.0]

@@ -38,6 +38,8 @@ def dependency_matrix(holdings: ArrayLike) -> Array:
 
     Two organisations that own half of each other (an example of theirs):
 
+    Source: Elliott, Golub and Jackson (2014), v = A D p.
+
     >>> dependency_matrix([[0, 0.5], [0.5, 0]]).round(4).tolist()
     [[0.6667, 0.3333], [0.3333, 0.6667]]
     """
@@ -66,6 +68,8 @@ def failure_cascade(
     dependency : (N, N), as from `dependency_matrix`; assets : (N) what each owns directly, at market prices;
     thresholds, costs : (N), costs of at least 0. Failures feed each other, so there may be many solutions: the
     best case has the fewest (their algorithm), the worst case the most.
+
+    Source: Elliott, Golub and Jackson (2014), their algorithm for cascades and multiple equilibria.
 
     >>> half = dependency_matrix([[0, 0.5], [0.5, 0]])
     >>> best, worst = (failure_cascade(half, [1, 1], [0.9, 0.9], [0.2, 0.2], case=c) for c in ("best", "worst"))

@@ -51,7 +51,7 @@ class Distress(NamedTuple):
 def differential(
     exposures: Matrix,
     equity: ArrayLike,
-    shock: ArrayLike,
+    equity_shock: ArrayLike,
     *,
     capped: bool = True,
     tolerance: float = 1e-12,
@@ -60,8 +60,8 @@ def differential(
     """Return the distress when every bank passes on each further loss: the least h with h = h0 + W min(1, h).
 
     exposures[i, j] : what creditor i has lent to debtor j, an array or a SciPy sparse array; equity : shape (banks,),
-    same unit, above 0; shock : share of its equity that each bank loses at first, shape (banks,), or (banks, shocks)
-    for many at once, such as ``numpy.eye(banks)`` for the default of each bank by itself; tolerance : largest distress
+    same unit, above 0; equity_shock : share of its equity that each bank loses at first, shape (banks,), or (banks,
+    shocks) for many at once, such as ``numpy.eye(banks)`` for each default by itself; tolerance : largest distress
     that may stay where it is, so that in the linear regime h is too small by up to about tolerance / (1 - spectral
     radius), and close to a radius of 1 rounds go into the thousands; rounds : stop after so many. Raises ValueError for
     figures out of range.
@@ -77,7 +77,7 @@ def differential(
     """
     if not tolerance >= 0:
         raise ValueError(f"a tolerance of {tolerance}; 0 or more expected")
-    claims, scale, initial = _checked(exposures, equity, shock)
+    claims, scale, initial = _checked(exposures, equity, equity_shock)
     distress, passed, change = initial, np.zeros_like(initial), np.empty_like(initial)
     done = np.zeros(initial.shape[1:], np.int64)
     while True:
@@ -100,7 +100,7 @@ def differential(
 
 
 def single_hit(
-    exposures: Matrix, equity: ArrayLike, shock: ArrayLike, *, capped: bool = True, capped_impact: bool = False
+    exposures: Matrix, equity: ArrayLike, equity_shock: ArrayLike, *, capped: bool = True, capped_impact: bool = False
 ) -> Distress:
     """Return the distress when every bank passes on what it has lost once, the round after its first loss.
 
@@ -116,7 +116,7 @@ def single_hit(
     >>> found.distress.round(12).tolist(), int(found.rounds)
     ([0.3, 1.2, 2.05], 3)
     """
-    claims, scale, initial = _checked(exposures, equity, shock)
+    claims, scale, initial = _checked(exposures, equity, equity_shock)
     if capped_impact:
         claims = _capped_claims(claims, np.asarray(equity, np.float64))
     distress, passed, spent = initial, np.zeros_like(initial), np.zeros(initial.shape, np.bool_)
@@ -130,7 +130,7 @@ def single_hit(
     return _reported(initial, distress, done, (np.minimum(distress, 1) - passed).max(axis=0, initial=0), capped)
 
 
-def linear_inverse(exposures: Matrix, equity: ArrayLike, shock: ArrayLike) -> Floats:
+def linear_inverse(exposures: Matrix, equity: ArrayLike, equity_shock: ArrayLike) -> Floats:
     """Return the distress (I - W)^-1 h0 of the linear regime, in which no bank loses all of its equity.
 
     Arguments as for `differential`, whose limit it is; shape of the shock. Where a debtor would pass on more than all
@@ -143,7 +143,7 @@ def linear_inverse(exposures: Matrix, equity: ArrayLike, shock: ArrayLike) -> Fl
     >>> linear_inverse(exposures, equity, [0.05, 0.1, 0, 0.02]).round(8).tolist()
     [0.0992126, 0.1280315, 0.02456693, 0.0392126]
     """
-    claims, scale, initial = _checked(exposures, equity, shock)
+    claims, scale, initial = _checked(exposures, equity, equity_shock)
     weights = claims / scale.reshape(-1, 1)
     try:
         if issparse(weights):
@@ -197,6 +197,8 @@ def additional_losses(found: Distress, equity: ArrayLike) -> NDArray[Any]:
     Of capped distress it is at most the capital that the shock has left; of uncapped distress it is what some packages
     print and may exceed it. Here the bank that defaults had 5 of a capital of 9 (DEF-04):
 
+    Source: Bardoscia et al. (2015).
+
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> for capped in (True, False):
     ...     print(additional_losses(differential(exposures, equity, [0, 1, 0], capped=capped), equity))
@@ -221,10 +223,10 @@ def debtrank(found: Distress, values: ArrayLike) -> NDArray[Any]:
     return np.asarray(weights @ (np.minimum(found.distress, 1) - np.minimum(found.initial, 1)) / weights.sum())
 
 
-def _checked(exposures: Matrix, equity: ArrayLike, shock: ArrayLike) -> tuple[Matrix, Floats, Floats]:
+def _checked(exposures: Matrix, equity: ArrayLike, equity_shock: ArrayLike) -> tuple[Matrix, Floats, Floats]:
     """Return claims in floats, equity shaped to divide distress, and the shock; all as they should be."""
     claims = csr_array(exposures, dtype=np.float64) if issparse(exposures) else np.asarray(exposures, np.float64)
-    scale, initial = np.asarray(equity, np.float64), np.asarray(shock, np.float64)
+    scale, initial = np.asarray(equity, np.float64), np.asarray(equity_shock, np.float64)
     count = len(scale)
     if claims.shape != (count, count) or scale.ndim != 1 or initial.ndim not in (1, 2) or len(initial) != count:
         raise ValueError(

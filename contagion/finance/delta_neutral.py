@@ -5,17 +5,17 @@ discount of a staked coin to what it stakes, with funding, and with what a venue
 of it is backing = coins at their price + profit of the short + reserve + funding received, over the supply at par.
 
 Source: derived; the model of Ethena's documentation, "Delta-neutral stability". Money and quantities in any units
-that go together; a drop, a discount and a share are fractions.
+that go together; a fall, a discount and a share are fractions.
 """
 
 
-def spot_loss(quantity: float, price: float, drop: float) -> float:
-    """Return what coins lose when their price falls by `drop`; a short of the same quantity gains as much.
+def spot_loss(quantity: float, price: float, fall: float) -> float:
+    """Return what coins lose when their price falls by `fall`; a short of the same quantity gains as much.
 
     >>> spot_loss(50_000, 2_000, 0.3)
     30000000.0
     """
-    return quantity * price * drop
+    return quantity * price * fall
 
 
 def hedged_backing(

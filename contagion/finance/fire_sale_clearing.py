@@ -90,6 +90,8 @@ def fire_sale_clearing(
     everything. With a ratio of 0 only defaulters sell. ValueError for arguments that are negative, do not fit, or are
     out of range.
 
+    Source: Cifuentes, Ferrucci and Shin (2005).
+
     >>> found = fire_sale_clearing(np.array([3.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0]), 0.085, 5e-4)
     >>> round(found.price, 9), round(float(found.sales[0]), 7), found.defaulted.tolist()
     (0.993585931, 12.8694553, [False])
@@ -119,6 +121,8 @@ def least_fire_sale_clearing(
     What is still missing is that step over one minus the factor from one step to the next; a bank whose equity comes
     to zero only in the limit is left in default. RuntimeError after a million rounds, as where two solutions all but
     meet.
+
+    Source: derived, for the model of Cifuentes, Ferrucci and Shin (2005).
 
     >>> bank = np.array([0.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0])
     >>> [round(find(*bank, 0, 6e-4).price, 6) for find in (fire_sale_clearing, least_fire_sale_clearing)]
@@ -151,12 +155,14 @@ def fire_sale_loss(clearing: FireSaleClearing, illiquid: Floats) -> float:
 
 def channel_losses(
     liquid: Floats, illiquid: Floats, liabilities: Any, deposits: Floats, required_ratio: float, impact: float,
-    recovery: float, shock: Floats,
+    recovery: float, liquid_loss: Floats,
 ) -> ChannelLosses:  # fmt: skip
-    """Return the loss by a shock to the liquid assets, by channel, from all four worlds with and without each.
+    """Return the loss by what is lost of the liquid assets (money), by channel, from all four worlds.
 
-    The fire sale is off at an impact of 0, the default cost at a recovery of 1. The loss of a world is the shock,
-    what the fall of the price takes, and the deadweight.
+    The fire sale is on or off (an impact of 0), and so is the default cost (a recovery of 1). The loss of a
+    world is that loss, what the fall of the price takes, and the deadweight.
+
+    Source: derived; Shapley (1953) for the shares.
 
     >>> found = channel_losses(np.array([12, 8, 9]), np.array([60, 70, 50]),
     ...     np.array([[0, 15, 5], [10, 0, 12], [6, 9, 0]]), np.array([62, 74, 56]), 0, 8e-4, 0.85, np.array([9, 0, 0]))
@@ -165,9 +171,9 @@ def channel_losses(
     """
 
     def loss(impact: float, recovery: float) -> float:
-        left = np.asarray(liquid) - shock
+        left = np.asarray(liquid) - liquid_loss
         found = fire_sale_clearing(left, illiquid, liabilities, deposits, required_ratio, impact, recovery)
-        return float(np.sum(shock)) + fire_sale_loss(found, illiquid) + found.deadweight
+        return float(np.sum(liquid_loss)) + fire_sale_loss(found, illiquid) + found.deadweight
 
     alone, sale, cost, both = loss(0, 1), loss(impact, 1), loss(0, recovery), loss(impact, recovery)
     interaction = both - sale - cost + alone

@@ -38,6 +38,8 @@ class Auctions(NamedTuple):
 def single_auction(value_deviation: float, noise_deviation: float) -> Auction:
     """Return the linear equilibrium of one auction (theorem 1). ValueError unless both deviations are positive.
 
+    Source: Kyle (1985), theorem 1.
+
     >>> single_auction(2, 5)
     Auction(impact=0.2, intensity=2.5, variance=2.0, profit=5.0)
     """
@@ -57,6 +59,8 @@ def sequential_auctions(value_deviation: float, noise_deviation: float, auctions
     homogeneity everything scales to the one there is. In each auction q = alpha * lambda solves
     2 q**2 (1 - q) = m (1 - 2 q), whose left side rises and right side falls on [0, 1/2]: one root, found to the last
     bits. ValueError unless both deviations and the number are positive.
+
+    Source: Kyle (1985), theorem 2.
 
     >>> sequential_auctions(2, 5, 2).impact.round(9).tolist()
     [0.261152985, 0.235290709]

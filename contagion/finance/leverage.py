@@ -59,36 +59,36 @@ def loop_rounds(ltv: float, target_leverage: float) -> int:
     return bisect_left(range(ROUNDS_LIMIT), target_leverage, key=lambda rounds: loop_leverage(ltv, rounds))
 
 
-def wipe_out_drop(leverage: float) -> float:
+def wipe_out_fall(leverage: float) -> float:
     """Return the fraction by which collateral must fall to leave no equity.
 
-    >>> round(wipe_out_drop(3.68928), 6)
+    >>> round(wipe_out_fall(3.68928), 6)
     0.271056
     """
     return 1 / leverage
 
 
-def liquidation_drop(collateral: float, debt: float, threshold: float) -> float:
+def liquidation_fall(collateral: float, debt: float, threshold: float) -> float:
     """Return the fraction by which collateral must fall for the health factor to be 1.
 
     threshold : liquidation threshold in (0, 1]. Negative when the position is already below 1.
 
-    >>> round(liquidation_drop(368_928, 268_928, 0.825), 6)
+    >>> round(liquidation_fall(368_928, 268_928, 0.825), 6)
     0.116431
     """
     return 1 - debt / (threshold * collateral)
 
 
-def leverage_after_drop(leverage: float, drop: float) -> float:
-    """Return assets over equity once assets have fallen by `drop`, debt unchanged; infinite when insolvent.
+def leverage_after_fall(leverage: float, fall: float) -> float:
+    """Return assets over equity once assets have fallen by `fall`, debt unchanged; infinite when insolvent.
 
-    drop : fraction, up to 1; a rise is negative.
+    fall : fraction, up to 1; a rise is negative.
 
-    >>> leverage_after_drop(2, 0.25), leverage_after_drop(2, 0.5)
+    >>> leverage_after_fall(2, 0.25), leverage_after_fall(2, 0.5)
     (3.0, inf)
     """
-    equity = 1 - leverage * drop
-    return leverage * (1 - drop) / equity if equity > 0 else inf
+    equity = 1 - leverage * fall
+    return leverage * (1 - fall) / equity if equity > 0 else inf
 
 
 def sale_to_leverage(assets: float, equity: float, target: float) -> float:

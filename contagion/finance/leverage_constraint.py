@@ -59,6 +59,8 @@ def indirect_contagion(
     Every seller takes at least (max - target) * equity from a finite stock each time, so that rounds end unless some
     equity shrinks for ever without reaching zero, against which the number of rounds is limited.
 
+    Source: Cont and Schaanning (2017).
+
     >>> found = indirect_contagion(np.array([[60, 20], [30, 50]]), np.array([20, 20]), np.array([5, 4.8]),
     ...     np.array([1500, 1200]), 22, 20, illiquid_shock=[0.03, 0])
     >>> len(found.rounds), round(found.loss, 9)

@@ -106,6 +106,8 @@ def threshold_cascade(graph: Matrix, thresholds: ArrayLike, seeds: Sequence[int]
     Watts' fraction f of k neighbours the threshold is the least integer not below f k, which is for the caller to
     round, since it decides ties. Raises ValueError for a threshold below 1: such a node fails without any neighbour.
 
+    Source: Watts (2002), the threshold rule.
+
     >>> ring = csr_array(([1] * 4, ([0, 1, 2, 3], [1, 2, 3, 0])), shape=(4, 4))
     >>> found = threshold_cascade(ring, [1, 1, 1, 2], [0])
     >>> found.wave.tolist(), found.sizes.tolist(), found.losses.tolist()
@@ -123,6 +125,8 @@ def threshold_cascade(graph: Matrix, thresholds: ArrayLike, seeds: Sequence[int]
 
 def borne(cascade: Cascade, equity: ArrayLike) -> tuple[float, float]:
     """Return what the equity of all but the seeds bears of their losses, and what exceeds it and falls on others.
+
+    Source: derived; FF-01.
 
     >>> found = furfine([[0, 0, 0], [5, 0, 0], [0, 4, 0]], [9, 4, 4], [0], loss_given_default=1)
     >>> borne(found, [9, 4, 4])

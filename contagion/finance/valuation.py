@@ -23,6 +23,8 @@ Valuation = Callable[[Array], Array]
 def eisenberg_noe_value(equity: ArrayLike, liabilities: ArrayLike) -> Array:
     """Return what is recovered of a bank's liabilities, all of one rank: those less its negative equity, over them.
 
+    Source: Barucca et al. (2020); Eisenberg and Noe (2001).
+
     >>> eisenberg_noe_value([2, 0, -3, -12], 10).tolist()
     [1.0, 1.0, 0.7, 0.0]
     """
@@ -35,6 +37,8 @@ def linear_debtrank_value(equity: ArrayLike, initial: ArrayLike) -> Array:
 
     initial : equities before the shock, positive, otherwise ValueError.
 
+    Source: Barucca et al. (2020); Bardoscia et al. (2015).
+
     >>> linear_debtrank_value([5, 1, -2], 4).tolist()
     [1.0, 0.25, 0.0]
     """
@@ -46,6 +50,8 @@ def linear_debtrank_value(equity: ArrayLike, initial: ArrayLike) -> Array:
 
 def furfine_value(equity: ArrayLike, recovery: float = 0) -> Array:
     """Return 1 for a bank with positive equity and `recovery` (a share) for any other.
+
+    Source: Barucca et al. (2020); Furfine (2003).
 
     >>> furfine_value([0.1, 0, -1], 0.4).tolist()
     [1.0, 0.4, 0.4]
@@ -71,6 +77,8 @@ def network_equity(
     rounds.
 
     A ring of three banks that have lost 30% of their external assets (their figure 2, the case NV-01):
+
+    Source: Barucca et al. (2020).
 
     >>> ring = np.array([[0, 0, 0.5], [0.5, 0, 0], [0, 0.5, 0]])
     >>> outside = np.array([9, 4, 2])

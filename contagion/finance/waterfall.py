@@ -6,6 +6,8 @@ value lost on the way that of Rogers and Veraart, "Failure and rescue in an inte
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
+from heapq import heapify, heapreplace
 
 from contagion.units import PPM
 
@@ -27,6 +29,8 @@ def waterfall(value: int, owed: Sequence[int]) -> list[int]:
 
     EN-07b: the first bank has 20 for 17 of senior and 4 of junior debt.
 
+    Source: Elsinger (2009).
+
     >>> waterfall(20, [17, 4])
     [17, 3]
     """
@@ -40,7 +44,33 @@ def waterfall(value: int, owed: Sequence[int]) -> list[int]:
 def pro_rata(paid: int, owed: int, part: int) -> int:
     """Return what the holder of `part` of a class is paid, rounded down; a class that owes nothing pays nothing.
 
+    Source: Eisenberg and Noe (2001), Definition 1.
+
     >>> pro_rata(19, 25, 21)
     15
     """
     return paid * part // owed if owed else 0
+
+
+def apportioned(paid: int, parts: Sequence[int]) -> list[int]:
+    """Return what the holders of these parts of a class are paid, whole units that sum to `paid`.
+
+    Jefferson's divisor method: as a total falls nobody's share rises, and nothing is lost on the way. Both are needed
+    where debtors revise each other's payments: what rounding lost would be missing at the next one, without an end in
+    a ring that has no money of its own. Ties go to the first. Of large remainders it favours large holders.
+
+    Source: Balinski and Young, Fair Representation (1982), for house monotonicity.
+
+    >>> apportioned(999, [500, 500]), apportioned(998, [500, 500])
+    ([500, 499], [499, 499])
+    """
+    owed = sum(parts)
+    shares = [pro_rata(paid, owed, part) for part in parts]
+    if left := paid - sum(shares):
+        order = [(Fraction(-part, share + 1), at) for at, (part, share) in enumerate(zip(parts, shares, strict=True))]
+        heapify(order)
+        for _ in range(left):
+            at = order[0][1]
+            shares[at] += 1
+            heapreplace(order, (Fraction(-parts[at], shares[at] + 1), at))
+    return shares

@@ -42,6 +42,8 @@ def critical_share(capital: Fraction | float, interbank: Fraction | float) -> Fr
     capital, interbank : capital and the claims on other banks, spread evenly, over total assets.
     ValueError unless both are positive.
 
+    Source: Gai and Kapadia (2010).
+
     >>> critical_share(0.04, 0.2)
     Fraction(1, 5)
     """
@@ -55,6 +57,8 @@ def least_defaults(degrees: ArrayLike, share: Fraction | float, *, ties_default:
 
     share : of the neighbours, positive, exact. A node whose share just equals it defaults if `ties_default` (Watts),
     and survives otherwise (Gai and Kapadia: a bank whose capital is used up to zero).
+
+    Source: Watts (2002); Gai and Kapadia (2010).
 
     >>> least_defaults([0, 1, 4, 5, 6, 10], Fraction(1, 5), ties_default=False)
     array([1, 1, 1, 2, 2, 3])
@@ -72,6 +76,8 @@ def least_defaults(degrees: ArrayLike, share: Fraction | float, *, ties_default:
 
 def vulnerable_degree(share: Fraction | float, *, ties_default: bool) -> int:
     """Return the largest degree at which a single default brings down a node; 0 when there is none.
+
+    Source: Watts (2002), his vulnerable vertices.
 
     >>> vulnerable_degree(critical_share(0.04, 0.2), ties_default=False)
     4
@@ -128,6 +134,8 @@ def contagion_frequency(reproduction: float) -> float:
     """Return the probability that a default never dies out, when it brings down Poisson many with this mean.
 
     1 - s for the smallest s = exp(R (s - 1)), by Lambert's function; 0 up to R = 1. On a directed Poisson network.
+
+    Source: derived, from the branching process of Gai and Kapadia (2010).
 
     >>> round(contagion_frequency(reproduction_number(3, 3)), 6)
     0.780152
@@ -208,6 +216,8 @@ def contagion_extent(law: NDArray[np.float64], needed: ArrayLike) -> float:
     """Return the share of nodes that a global cascade from ever fewer defaults reaches on a directed network.
 
     Arguments as in `final_default_fraction`, of which this is the limit; 0 where few defaults die out.
+
+    Source: derived, as for Gai and Kapadia (2010).
 
     >>> law = poisson_law(3)
     >>> round(contagion_extent(law, np.arange(len(law)) // 5 + 1), 6)

@@ -19,7 +19,7 @@ ORIENTATIONS = ("asset", "liability")
 
 NODE_COLUMNS: Mapping[str, float] = {
     "cash": 0, "external_assets": 0, "external_liabilities": 0, "equity": -np.inf,
-    "interbank_assets": 0, "interbank_liabilities": 0,
+    "interbank_assets": 0, "interbank_liabilities": 0, "failure_cost": 0,
 }  # fmt: skip
 """What a node may state, with the least that it may be."""
 
@@ -37,6 +37,16 @@ class Exposures(NamedTuple):
     def reconstructed(self) -> str:
         """Return how the matrix was made up from its totals, empty where it was observed."""
         return next((part.reconstructed for part in self.provenance if part.reconstructed), "")
+
+    @property
+    def links(self) -> int:
+        """Return how many exposures there are."""
+        return int(self.owes.nnz)
+
+    @property
+    def total(self) -> float:
+        """Return the sum of all exposures."""
+        return float(self.owes.sum())
 
 
 class NodeTable(NamedTuple):
@@ -59,26 +69,39 @@ def oriented(orientation: str) -> bool:
 
 def matrix(size: int, debtors: Ints, creditors: Ints, amounts: Floats) -> sparse.csr_array:
     """Return the matrix ``owes[debtor, creditor]`` with sorted columns and without zeros."""
-    owes = sparse.csr_array((amounts, (debtors, creditors)), shape=(size, size))
-    owes.eliminate_zeros()
-    return owes
+    return matrix_of((size, size), debtors, creditors, amounts)
 
 
-def read_nodes(path: str, columns: Mapping[str, str] | None = None, needs: Sequence[str] = ()) -> NodeTable:
-    """Return the nodes of a CSV file: a column ``name`` and any of `NODE_COLUMNS`, of which those in `needs` must be.
+def matrix_of(shape: tuple[int, int], rows: Ints, columns: Ints, amounts: Floats) -> sparse.csr_array:
+    """Return a matrix with sorted columns and without zeros."""
+    found = sparse.csr_array((amounts, (rows, columns)), shape=shape)
+    found.eliminate_zeros()
+    return found
 
-    columns : our name of a column -> its title in the file, which then must be there. BadInput names every problem.
+
+def read_nodes(
+    path: str,
+    columns: Mapping[str, str] | None = None,
+    needs: Sequence[str] = (),
+    *,
+    known: Mapping[str, float] = NODE_COLUMNS,
+    form: str = "nodes",
+) -> NodeTable:
+    """Return the nodes of a CSV file: a column ``name`` and any of those `known`, of which those in `needs` must be.
+
+    columns : our name of a column -> its title in the file, which then must be there; known : columns and the least
+    that they may be; form : what the file is. BadInput names every problem.
     """
     sheet = Sheet(path, columns)
-    mapped = [key for key in NODE_COLUMNS if key in sheet.titles]
+    mapped = [key for key in known if key in sheet.titles]
     if not sheet.require(dict.fromkeys(("name", *needs, *mapped))):
         sheet.finish()
     names = unique_names(sheet)
-    known = {key: sheet.numbers(key, least=least) for key, least in NODE_COLUMNS.items() if sheet.has(key)}
+    found = {key: sheet.numbers(key, least=least) for key, least in known.items() if sheet.has(key)}
     for title in sheet.unread:
-        near = closest(title, [key for key in NODE_COLUMNS if not sheet.has(key)])
+        near = closest(title, [key for key in known if not sheet.has(key)])
         if near:
-            what = f"unknown column {title!r}{near}; expected {', '.join(NODE_COLUMNS)}"
+            what = f"unknown column {title!r}{near}; expected {', '.join(known)}"
             sheet.complain(-1, "", f"{what}; rename it, or map it with its own name")
     sheet.finish()
-    return NodeTable(tuple(names), known, sheet.provenance("nodes"))
+    return NodeTable(tuple(names), found, sheet.provenance(form))

@@ -16,7 +16,7 @@ from contagion.readers.graphs import SUFFIXES, read_graph
 from contagion.readers.marginals import read_marginals
 from contagion.readers.matrices import read_matrix
 
-COLUMNS = ("debtor", "creditor", "amount", "name", *NODE_COLUMNS)
+COLUMNS = ("debtor", "creditor", "bank", "asset", "amount", "name", *NODE_COLUMNS)
 """Our names of the columns that a file may call otherwise."""
 
 

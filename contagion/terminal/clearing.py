@@ -29,7 +29,7 @@ def clearing_text(console: Console, facts: Mapping[str, Any]) -> str:
 
 
 def _headline(facts: Mapping[str, Any]) -> str:
-    size = f"{count(facts['banks'], 'bank')}, {count(facts['links'], 'exposure')}"
+    size = f"{count(facts['banks'], 'bank')}, {count(facts['links'], facts['reads'].removesuffix('s'))}"
     if not facts["defaults"]:
         return f"{facts['model']}: nobody defaults ({size})"
     depth = "" if facts["depth"] is None else f", depth {facts['depth']}"
@@ -63,7 +63,7 @@ def _worst(facts: Mapping[str, Any]) -> Table:
     for key in figures:
         table.add_column(key, justify="right", no_wrap=True)
     for row in rows:
-        shares = {key: f"{row[key]:.1%}" for key in ("recovery", "distress") if key in row}
+        shares = {key: f"{row[key]:.1%}" for key in ("recovery", "distress", "systemicness", "sold") if key in row}
         table.add_row(Text(row["name"]), *(shares.get(key) or money(row[key]) for key in figures))
     return table
 

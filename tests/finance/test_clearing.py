@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
-from contagion.finance import clearing
-from contagion.finance.clearing import Clearing, eisenberg_noe, rogers_veraart
+from contagion.finance.clearing import Clearing, eisenberg_noe, rogers_veraart, systems
 from tests.cases import published
 from tests.slow_clearing import Problem, clearing_vectors, default_waves
 
@@ -229,7 +228,7 @@ def test_rounds_of_payment_from_above_and_below_end_at_the_greatest_and_the_leas
 ) -> None:
     owed, cash, outside = random_network(60, 3, seed, 0.1, 0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clearing, "SMALL", 100 if small else 0)
+        patch.setattr(systems, "SMALL", 100 if small else 0)
         for solution, start in (("greatest", np.ones(60)), ("least", np.zeros(60))):
             result = rogers_veraart(owed, cash, outside, alpha=alpha, beta=beta, solution=solution)  # type: ignore[arg-type]
             assert_exact(result.payments, iterated(owed, cash, outside, start, alpha, beta))

@@ -18,14 +18,14 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def random_banks(seed: int) -> Banks:
-    """Return (weights, assets, leverage, impact, shock) of up to eight banks and assets, every return a loss."""
+    """Return (weights, assets, leverage, impact, price shock) of up to eight banks and assets."""
     rng = np.random.default_rng(seed)
     banks, kinds = rng.integers(1, 9, 2)
     weights = rng.random((banks, kinds)) * (rng.random((banks, kinds)) < 0.6)
     weights[:, 0] += 0.01
     weights /= weights.sum(axis=1, keepdims=True)
     assets, leverage = rng.uniform(0, 1000, banks), rng.uniform(0, 30, banks)
-    return weights, assets, leverage, rng.uniform(0, 1e-5, kinds), -rng.uniform(0, 0.05, kinds)
+    return weights, assets, leverage, rng.uniform(0, 1e-5, kinds), rng.uniform(0, 0.05, kinds)
 
 
 def map_of_bank_returns(weights: Floats, assets: Floats, leverage: Floats, impact: Floats) -> Floats:
@@ -37,12 +37,13 @@ def map_of_bank_returns(weights: Floats, assets: Floats, leverage: Floats, impac
 def test_the_published_vulnerabilities_come_out(case_id: str) -> None:
     case = published(case_id)
     banks = tuple(np.array(case["inputs"][name], dtype=float) for name in ("M", "a", "B", "l", "F1"))
+    banks = *banks[:4], -banks[4]  # the paper's returns
     equity = banks[1] / (1 + banks[2])
     round_, found = deleverage(*banks), vulnerability(*banks)
     got: dict[str, Any] = {
-        "R1": round_.bank_returns,
+        "R1": -round_.lost,
         "sales": -round_.sales,
-        "F2": round_.returns,
+        "F2": -round_.fall,
         "loss2": round_.losses,
         "E": equity,
         "AV": found.aggregate,
@@ -78,15 +79,15 @@ def test_a_banks_contribution_is_what_the_system_loses_when_only_that_bank_sells
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_rounds_are_powers_of_the_matrix_of_returns(seed: int) -> None:
+def test_rounds_are_powers_of_the_matrix_of_falls(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
     step = map_of_bank_returns(weights, assets, leverage, impact)
-    returns = shock
+    fall = shock
     for power in range(4):
         expected = np.linalg.matrix_power(step, power) @ (weights @ shock)
-        found = deleverage(weights, assets, leverage, impact, returns)
-        assert found.bank_returns == pytest.approx(expected, rel=1e-10, abs=1e-300)
-        returns = found.returns
+        found = deleverage(weights, assets, leverage, impact, fall)
+        assert found.lost == pytest.approx(expected, rel=1e-10, abs=1e-300)
+        fall = found.fall
 
 
 @settings(deadline=None, max_examples=30)
@@ -95,9 +96,9 @@ def test_all_rounds_are_the_sum_of_the_rounds(seed: int) -> None:
     weights, assets, leverage, impact, shock = random_banks(seed)
     radius = spectral_radius(weights, assets, leverage, impact)
     impact = impact * (0.7 / max(radius, 0.7))
-    total, returns = np.zeros_like(shock), shock
+    total, fall = np.zeros_like(shock), shock
     for _ in range(100):
-        total, returns = total + returns, deleverage(weights, assets, leverage, impact, returns).returns
+        total, fall = total + fall, deleverage(weights, assets, leverage, impact, fall).fall
     assert all_rounds(weights, assets, leverage, impact, shock) == pytest.approx(total, rel=1e-9)
 
 
@@ -112,9 +113,9 @@ def test_the_spectral_radius_is_the_largest_eigenvalue_of_the_whole_map(seed: in
 
 def test_a_spiral_that_amplifies_itself_has_no_end() -> None:
     one = np.ones(1)
-    assert all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, -one) == pytest.approx(-1 / 0.55)
+    assert all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, one) == pytest.approx(1 / 0.55)
     with pytest.raises(ValueError, match="never end"):
-        all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 2e-4 * one, -one)
+        all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 2e-4 * one, one)
 
 
 @settings(deadline=None, max_examples=50)
@@ -144,13 +145,13 @@ def test_the_order_of_banks_and_assets_is_immaterial(seed: int) -> None:
 def test_losses_never_raise_a_price_and_larger_ones_lower_it_more(seed: int, part: float) -> None:
     *banks, shock = random_banks(seed)
     mild, hard = deleverage(*banks, shock * part), deleverage(*banks, shock)
-    assert (hard.returns <= mild.returns).all() and (mild.returns <= 0).all()
+    assert (hard.fall >= mild.fall).all() and (mild.fall >= 0).all()
     assert (mild.sales >= 0).all()
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
     one = np.ones(1)
-    with pytest.raises(ValueError, match="must fit weights"):
+    with pytest.raises(ValueError, match="to fit weights"):
         deleverage(np.ones((1, 1)), np.ones(2), one, one, one)
     with pytest.raises(ValueError, match=r"bank 0 sum to 0.5, expected 1"):
         deleverage(np.full((1, 1), 0.5), one, one, one, one)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contagion.finance.ensembles import configuration, in_degrees, random_portfolios, random_seeds
+from contagion.finance.ensembles.networks import configuration, in_degrees, random_portfolios, random_seeds
 from tests.drawn import drawn_networks, holdings_of, links_of
 
 SEED = 20260

@@ -10,22 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contagion.finance import ensembles
-from contagion.finance.ensembles import (
+from contagion.finance.ensembles import amini_cont_minca, caccioli, estimated, gai_kapadia, watts
+from contagion.finance.ensembles.cascades import portfolio_cascades, threshold_cascades
+from contagion.finance.ensembles.networks import (
     Networks,
     Portfolios,
-    amini_cont_minca,
-    caccioli,
     configuration,
     directed_poisson,
-    estimated,
-    gai_kapadia,
     in_degrees,
-    portfolio_cascades,
     random_portfolios,
     random_seeds,
-    threshold_cascades,
     undirected_poisson,
-    watts,
 )
 from contagion.finance.windows import (
     contagion_extent,

@@ -117,9 +117,9 @@ def test_a_rebase_grows_units_and_a_premium_can_take_more_than_they_give() -> No
     assert fall == near(case, "collapse_fraction")
     assert rebase.break_even_price(i["P"], i["r"], i["epochs"]) == near(case, "break_even_price")
     assert total == near(case, "loop_total") and total / i["equity"] == near(case, "leverage")
-    assert leverage.liquidation_drop(total, debt, i["LT"]) == near(case, "liq_drop_t0")
+    assert leverage.liquidation_fall(total, debt, i["LT"]) == near(case, "liq_drop_t0")
     grown = total * rebase.growth(i["r"], i["epochs"])
-    assert leverage.liquidation_drop(grown, debt, i["LT"]) == near(case, "liq_drop_after_epochs")
+    assert leverage.liquidation_fall(grown, debt, i["LT"]) == near(case, "liq_drop_after_epochs")
     assert min(total * fall, i["equity"]) == near(case, "loss_if_premium_collapses")
     assert debt - total * (1 - fall) == near(case, "lender_shortfall_if_collapse")
 

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from contagion.finance.lending import health_factor
 from contagion.finance.leverage import (
     carry,
-    leverage_after_drop,
-    liquidation_drop,
+    leverage_after_fall,
+    liquidation_fall,
     loop_collateral,
     loop_debt,
     loop_leverage,
     loop_rounds,
     sale_to_leverage,
-    wipe_out_drop,
+    wipe_out_fall,
 )
 from tests.cases import published
 
@@ -34,8 +34,8 @@ def test_the_published_loop_comes_out() -> None:
         "debt": debt,
         "leverage": leverage,
         "limit_collateral": loop_collateral(equity, ltv, 10_000),
-        "wipe_out_drop": wipe_out_drop(leverage),
-        "liquidation_drop": liquidation_drop(collateral, debt, inputs["LT"]),
+        "wipe_out_drop": wipe_out_fall(leverage),
+        "liquidation_drop": liquidation_fall(collateral, debt, inputs["LT"]),
     } == pytest.approx({k: v for k, v in expected.items() if k not in ("loss", "equity_left")}, rel=rtol)
     assert loss == pytest.approx(expected["loss"], rel=rtol)
     # What is left of the equity is a difference of amounts near 10^5.
@@ -48,13 +48,13 @@ def test_the_published_market_maker_leverage_comes_out() -> None:
     inputs, rtol = case["inputs"], case["tolerance"]["rtol"]
     leverage, assets = inputs["L0"], inputs["A0"]
     for drop, expected in case["expected"]["results"].items():
-        after = leverage_after_drop(leverage, float(drop))
+        after = leverage_after_fall(leverage, float(drop))
         equity = assets * (1 - float(drop)) / after
         assert after == pytest.approx(expected["L_after"], rel=rtol)
         assert equity == pytest.approx(expected["equity"], rel=rtol)
         sale = sale_to_leverage(assets * (1 - float(drop)), equity, inputs["target"])
         assert sale == pytest.approx(expected["sell_to_target"], rel=rtol)
-    assert wipe_out_drop(leverage) == case["expected"]["insolvency_drop"]
+    assert wipe_out_fall(leverage) == case["expected"]["insolvency_drop"]
 
 
 @given(LTV, ROUNDS, st.floats(1, 1e9))
@@ -87,7 +87,7 @@ def test_an_impossible_loop_is_refused(ltv: float, rounds: int) -> None:
 @given(st.floats(1, 20), st.floats(0, 1))
 def test_leverage_after_a_fall_is_that_of_the_balance_sheet(leverage: float, drop: float) -> None:
     assets, debt = leverage * (1 - drop), leverage - 1
-    after = leverage_after_drop(leverage, drop)
+    after = leverage_after_fall(leverage, drop)
     if assets - debt > 1e-6:
         assert after == pytest.approx(assets / (assets - debt))
     elif assets - debt < -1e-6:
@@ -96,8 +96,8 @@ def test_leverage_after_a_fall_is_that_of_the_balance_sheet(leverage: float, dro
 
 @given(st.floats(1.1, 20))
 def test_leverage_grows_without_bound_towards_the_wipe_out(leverage: float) -> None:
-    assert leverage_after_drop(leverage, wipe_out_drop(leverage) * (1 - 1e-6)) > 1e4
-    assert leverage_after_drop(leverage, wipe_out_drop(leverage) * (1 + 1e-6)) == inf
+    assert leverage_after_fall(leverage, wipe_out_fall(leverage) * (1 - 1e-6)) > 1e4
+    assert leverage_after_fall(leverage, wipe_out_fall(leverage) * (1 + 1e-6)) == inf
 
 
 @given(st.floats(1, 1e9), st.floats(1.01, 50), st.floats(1, 10))
@@ -115,14 +115,14 @@ def test_who_has_no_equity_sells_everything(equity: float) -> None:
 
 @given(st.floats(0.1, 0.9), st.floats(0.5, 1))
 def test_the_liquidation_drop_takes_the_health_factor_to_one(ltv: float, threshold: float) -> None:
-    drop = liquidation_drop(100, 100 * ltv, threshold)
+    drop = liquidation_fall(100, 100 * ltv, threshold)
     assert health_factor(100 * (1 - drop) * threshold, 100 * ltv) == pytest.approx(1)
 
 
 @given(st.integers(1, 20), st.floats(0.3, 0.9))
 def test_a_loop_is_liquidated_before_it_is_wiped_out(rounds: int, ltv: float) -> None:
     collateral, debt = loop_collateral(1, ltv, rounds), loop_debt(1, ltv, rounds)
-    assert liquidation_drop(collateral, debt, 0.9) < wipe_out_drop(collateral)
+    assert liquidation_fall(collateral, debt, 0.9) < wipe_out_fall(collateral)
 
 
 @pytest.mark.parametrize(("leverage", "expected"), [(1, 0.12), (2, 0.16), (3.68928, 0.12 * 3.68928 - 0.08 * 2.68928)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contagion.finance.waterfall import estate_value, pro_rata, waterfall
+from contagion.finance.waterfall import apportioned, estate_value, pro_rata, waterfall
 from contagion.units import PPM
 from tests.cases import published
 
@@ -41,6 +41,25 @@ def test_holders_of_a_class_get_their_parts_less_than_a_unit_each_and_never_more
     got = [pro_rata(paid, owed, part) for part in parts]
     assert paid - len(parts) < sum(got) <= paid
     assert all(0 <= Fraction(paid * part, owed) - amount < 1 for amount, part in zip(got, parts, strict=True))
+
+
+@given(st.integers(1, 10**12), st.lists(st.integers(1, 10**12), min_size=1, max_size=6))
+def test_what_is_shared_out_is_all_there_is_and_less_for_all_is_more_for_nobody(value: int, parts: list[int]) -> None:
+    paid = min(value, sum(parts))
+    got, after = apportioned(paid, parts), apportioned(paid - 1, parts)
+    assert sum(got) == paid and sum(after) == paid - 1
+    assert all(0 <= less <= amount <= part for less, amount, part in zip(after, got, parts, strict=True))
+    assert all(amount >= pro_rata(paid, sum(parts), part) for amount, part in zip(got, parts, strict=True))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
+def test_shares_are_those_of_seats_given_one_by_one_to_the_largest_quotient(
+    parts: list[int], data: st.DataObject
+) -> None:
+    paid, seats = data.draw(st.integers(0, sum(parts))), [0] * len(parts)
+    for _ in range(paid):
+        seats[max(range(len(parts)), key=lambda at: (Fraction(parts[at], seats[at] + 1), -at))] += 1
+    assert apportioned(paid, parts) == seats
 
 
 def test_nobody_is_paid_by_a_class_that_owes_nothing() -> None:

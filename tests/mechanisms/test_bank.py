@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from contagion.assembly import check_graph
+from contagion.finance.clearing import eisenberg_noe
 from contagion.log import Channel
 from contagion.metrics.bilateral import bilateral
 from contagion.study.twins import run
 from tests.bank_desk import CLEARS, MONEY, bank, finished, loss, money, pair, refused, rows, seller, with_coins
-from tests.interbank import HOUR, name, outcome
+from tests.interbank import HOUR, clearing_graph, name, outcome
 from tests.worlds import edge, graph_of
 
 WRITES: dict[str, Any] = {"resolution": "write-down", "loss_given_default": 0.4}
@@ -143,6 +144,37 @@ def test_banks_without_money_settle_a_ring_by_overdraft() -> None:
     sim, result = finished(graph_of(MONEY | ring, edges, [], horizon_us=24 * HOUR))
     assert [row["quantity"] for row in rows(result, "clearing")] == [5000] * 3
     assert [money(sim, name(number), "usd/daylight") for number in range(3)] == [0.0] * 3
+
+
+def owing_each_other(**facts: Any) -> Any:
+    """Return two banks without money that owe each other 1,000, of which one owes the outside a cent before that."""
+    nodes = MONEY | {name(0): bank(0.01, **CLEARS | facts), name(1): bank(0, **CLEARS | facts)}
+    edges = [edge("claims", name(a), name(b), "0s", quantity=1_000) for a, b in ((0, 1), (1, 0))]
+    edges.append(edge("claims", name(0), "world", quantity=0.01, seniority=1))
+    return graph_of(nodes, edges, [loss(name(0), 0.01)], horizon_us=24 * HOUR)
+
+
+@pytest.mark.parametrize("facts", [{"revision": "0s"}, {"revision": "1ms"}, {"revision": "0s", "settlement": "0s"}])
+def test_estates_may_not_revise_each_others_payments_without_time_passing(facts: dict[str, str]) -> None:
+    what = refused(owing_each_other(**facts))
+    assert "bank00: 'revision' is" in what and "longer" in what
+
+
+def test_two_banks_one_cent_short_lose_a_cent_a_revision_until_the_settlement() -> None:
+    _, result = finished(owing_each_other(revision="1min", settlement="10h"))
+    paid = [row["quantity"] for row in rows(result, "clearing")]
+    (first, second), revisions = rows(result, "default"), rows(result, "revaluation")
+    assert (first["time_us"], second["time_us"]) == (HOUR, 2 * HOUR)
+    assert len(revisions) == 9 * 60 - 1
+    assert paid[1] == revisions[-1]["quantity"] and sum(paid) == pytest.approx(2 * 100_000 - len(revisions), abs=4)
+
+
+@pytest.mark.parametrize("owes", [[[0, 5, 5], [5, 0, 5], [5, 5.01, 0]], [[0, 3, 4], [4, 0, 3], [3, 4.01, 0]]])
+def test_rounding_does_not_drain_a_ring_without_money(owes: list[list[float]]) -> None:
+    nothing = [0.0, 0.0, 0.0]
+    result = outcome(clearing_graph(owes, nothing, nothing, decimals=2, materiality=0))
+    assert result.paid == pytest.approx(eisenberg_noe(owes, nothing).payments, abs=0.01)
+    assert result.waves[0] == [2]
 
 
 def test_an_estate_that_does_not_sell_what_it_holds_stays_overdrawn() -> None:

@@ -19,11 +19,13 @@ network have the same dates.
 In life, insolvencies are declared at the close of a business day, administrators of failed banks exchange dividend
 estimates, and what is due is paid gross in central bank money with an overdraft during the day (Fedwire, TARGET),
 the central bank being the outside. Why it ends, and where: payments are integers, a payment is monotone in what is
-expected, and all begin at full payment, so estimates only fall, finitely often (as long as no price rises); what
-they fall to is the greatest clearing vector, less what rounding down costs (Eisenberg and Noe, section 3.1; Rogers and
-Veraart, section 3). Where estimates settle between two cut-offs, those declared at the k-th are the k-th round of
-the fictitious default algorithm, and so is their generation. Where news takes too long for that, all pay the same and
-some are declared later. An estimate that still falls at the settlement leaves the estate overdrawn.
+expected (`finance.waterfall.apportioned`), and all begin at full payment, so estimates only fall, finitely often (as
+long as no price rises); what they fall to is the greatest clearing vector but for the units of rounding (Eisenberg
+and Noe, section 3.1; Rogers and Veraart, section 3). Banks that have no money but each other's, one of which is
+short, may fall by a unit a revision: `revision` is therefore at least a millionth of `settlement`. Where estimates
+settle between two cut-offs, those declared at the k-th are the k-th round of the fictitious default algorithm, and so
+is their generation. Where news takes too long for that, all pay the same and some are declared later. An estimate
+that still falls at the settlement leaves the estate overdrawn.
 
 A `leverage_limit` makes a bank sell what it holds (`deleveraging`). An estate sells only if `insolvent_sells`: what
 it has not turned into money by the settlement is counted and cannot be paid out, and leaves it overdrawn as well.
@@ -36,7 +38,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from contagion.errors import Misfit
-from contagion.finance.waterfall import estate_value, pro_rata, waterfall
+from contagion.finance.waterfall import estate_value, waterfall
 from contagion.ledger import Asset, Leg
 from contagion.log import CLOCK, Channel
 from contagion.mechanisms.bank.balance import Loss, Promise
@@ -79,6 +81,11 @@ class Bank(Deleveraging):
         def _possible(self) -> Self:
             if not self.declaration:
                 raise ValueError("'declaration' is the time between two cut-offs: it cannot be 0")
+            if self.resolution == "clearing" and self.revision * PPM < max(self.settlement, PPM):
+                what = "estates would revise each other's payments without time passing"
+                raise ValueError(
+                    f"'revision' is 0 or less than a millionth of the 'settlement': {what}; let it be longer"
+                )
             if self.leverage_target is not None and self.leverage_limit is None:
                 raise ValueError("a 'leverage_target' needs a 'leverage_limit' above which it is aimed at")
             if self.leverage_limit is not None and not 1 <= (self.leverage_target or 1) <= self.leverage_limit:
@@ -181,7 +188,7 @@ class Bank(Deleveraging):
             if held and self.clears:
                 self._mark_down(claim, promise, cause)
             elif held and claim not in self._credit_losses:
-                self._write_down(claim, held - pro_rata(promise.paid, promise.owed, held), cause)
+                self._write_down(claim, held - promise.parts[self.node], cause)
 
     def _write_down(self, claim: int, loss: int, cause: int) -> None:
         (debtor,) = self.sim.ledger.assets[claim].issuers
@@ -227,7 +234,7 @@ class Bank(Deleveraging):
             self._announce(event)
         else:
             kept = PPM - to_ppm(self.params.loss_given_default)
-            self.announced.fire(event, {claim: Promise(kept, PPM) for claim in self.classes.values()})
+            self.announced.fire(event, {claim: self.written_down(claim, kept) for claim in self.classes.values()})
         self.deleverage(event)
 
     def _announce(self, cause: int) -> None:
@@ -237,7 +244,10 @@ class Bank(Deleveraging):
         external, inflow = self.cash() + self.marketable(), self.inflow()
         value = estate_value(external, inflow, *self._recovery_ppm)
         paid, self._lost = waterfall(value, owed), external + inflow - value
-        promises = {c: Promise(*pair) for c, *pair in zip(self.classes.values(), paid, owed, strict=True) if pair[1]}
+        promises = {
+            claim: self.shared_out(claim, part)
+            for claim, part, due in zip(self.classes.values(), paid, owed, strict=True) if due
+        }  # fmt: skip
         if promises == self._promised or not promises:
             return
         self._promised = promises
@@ -259,10 +269,10 @@ class Bank(Deleveraging):
             return
         legs, total = list[Leg](), 0
         for claim in self.classes.values():
-            promise = self._promised.get(claim, Promise(1, 1))
+            promise = self._promised.get(claim)
             for creditor in self.creditors[claim]:
                 owed = sim.ledger.balances[creditor][claim]
-                paid = pro_rata(promise.paid, promise.owed, owed)
+                paid = owed if promise is None else promise.parts[creditor]
                 legs += [(creditor, claim, -owed), (self.node, claim, owed)]
                 legs += [(sim.world, self.asset, -paid), (creditor, self.asset, paid)]
                 total += paid

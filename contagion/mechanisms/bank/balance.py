@@ -12,19 +12,20 @@ from typing import NamedTuple, Protocol
 
 from contagion.errors import Misfit
 from contagion.finance.branching import Exposure, Mark
-from contagion.finance.waterfall import pro_rata
+from contagion.finance.waterfall import apportioned, pro_rata
 from contagion.ledger import Asset
 from contagion.log import CLOCK
 from contagion.ports import CREDITORS, Feed, Port, Signal
 from contagion.simulation import Simulation
-from contagion.units import PRICE_SCALE
+from contagion.units import PPM, PRICE_SCALE
 
 
 class Promise(NamedTuple):
-    """What a debtor expects to pay on all that it owes in one class."""
+    """What a debtor expects to pay on all that it owes in one class, and to each creditor of it."""
 
     paid: int
     owed: int
+    parts: Mapping[int, int]
 
 
 class Debtor(Protocol):
@@ -147,18 +148,31 @@ class BalanceSheet:
         row, total = self.sim.ledger.balances[self.node], 0
         for claim in self._claims:
             promise = self._heard.get(claim)
-            total += row[claim] if promise is None else pro_rata(promise.paid, promise.owed, row[claim])
+            total += row[claim] if promise is None else promise.parts[self.node]
         return total
 
     def equity(self) -> int:
         """Return what would be left if debtors paid what they said and the bank paid in full."""
         return self.cash() + self.marketable() + self.inflow() - self.owed()
 
+    def shared_out(self, claim: int, paid: int) -> Promise:
+        """Return what each creditor of a class gets of what is paid on it."""
+        owed = self._owed_to(claim)
+        return Promise(paid, sum(owed.values()), dict(zip(owed, apportioned(paid, list(owed.values())), strict=True)))
+
+    def written_down(self, claim: int, kept_ppm: int) -> Promise:
+        """Return what each creditor of a class keeps of its claim."""
+        owed = self._owed_to(claim)
+        return Promise(kept_ppm, PPM, {creditor: pro_rata(kept_ppm, PPM, part) for creditor, part in owed.items()})
+
+    def _owed_to(self, claim: int) -> dict[int, int]:
+        return {creditor: self.sim.ledger.balances[creditor][claim] for creditor in self.creditors[claim]}
+
     def _mark_down(self, claim: int, promise: Promise, cause: int) -> None:
         """Let a claim count at what its debtor expects to pay."""
         held = self.sim.ledger.balances[self.node][claim]
         self._heard[claim] = promise
-        self._credit_losses[claim] = Loss(held - pro_rata(promise.paid, promise.owed, held), cause)
+        self._credit_losses[claim] = Loss(held - promise.parts[self.node], cause)
 
     def stakes(self) -> tuple[list[Exposure], list[tuple[float, float, bool]]]:
         """Return what a failure is weighed by: holdings with their marks, and direct losses by what set them off."""
