@@ -54,4 +54,4 @@ def test_debt_to_other_banks_is_not_repaid_early() -> None:
 
 def test_what_a_sale_does_to_the_price_is_booked_through_its_channel() -> None:
     result = run(seller())
-    assert vars(result.summary.losses_by_channel)["loop unwinding"] > 0
+    assert vars(result.summary.losses_by_channel)["deleveraging"] > 0

@@ -105,7 +105,7 @@ class Deleveraging(BalanceSheet):
             yield sim.env.timeout(began + latency_us - sim.env.now)
             left = min(quantity, sim.ledger.balances[self.node][asset])
             try:
-                done = venue.trade(self.node, asset, left, self.asset, cause=cause, channel=Channel.LOOP_UNWINDING)
+                done = venue.trade(self.node, asset, left, self.asset, cause=cause, channel=Channel.DELEVERAGING)
                 if repays:
                     self._repay(done.received, done.event)
                 elif self._estate >= 0:
