@@ -1,7 +1,7 @@
 """Fire sales event by event: auction by auction the engine is where the solvers are, in prices, sellers and defaults.
 
 A thousand random networks of each kind are drawn, or as many as `CONTAGION_NETWORKS` says. Prices are whole 10^-9,
-rounded down once an auction, and banks amplify what is rounded off by their leverage: tolerances say by how much.
+rounded once an auction, and banks amplify what is rounded off by their leverage: tolerances say by how much.
 """
 
 import os
@@ -236,7 +236,7 @@ def test_every_auction_leaves_the_prices_of_the_case_and_there_are_as_many(case_
     rounds = rounds_of(result, len(banks.depth))
     assert rounds.times == list(range(1, expected["rounds"] + 1)) and not rounds.defaults
     for prices, step in zip(rounds.prices, expected["history"], strict=True):
-        assert prices == pytest.approx(step["p"], abs=30 * TICK)
+        assert prices == pytest.approx(step["p"], abs=5 * TICK)
     assert rounds.sellers == [np.flatnonzero(step["G"]).tolist() for step in expected["history"]]
 
 
@@ -251,7 +251,7 @@ def test_random_networks_have_the_solvers_rounds_sellers_ruins_and_prices() -> N
         path = [expected.equity_after_shock, *(step.equity for step in expected.rounds)]
         assert rounds.defaults == firsts([np.flatnonzero(equity <= 0) for equity in path]), f"network {seed}"
         for prices, step in zip(rounds.prices, expected.rounds, strict=True):
-            assert prices == pytest.approx(step.prices, abs=200 * TICK), f"network {seed}"
+            assert prices == pytest.approx(step.prices, abs=20 * TICK), f"network {seed}"
         depths.append(len(expected.rounds))
         ruined += bool(rounds.defaults)
     assert max(depths) >= 4 and depths.count(0) < NETWORKS / 2 and ruined > NETWORKS / 20
@@ -293,7 +293,7 @@ def test_the_published_banks_default_step_by_step_and_leave_the_published_prices
     rounds = rounds_of(ran(farmer_graph(banks)), 2)
     defaults = np.bincount(list(rounds.defaults.values()), minlength=6).tolist()
     assert [0, *defaults] == expected["defaults_per_step"]
-    assert rounds.prices[-1] == pytest.approx([expected["p_corp"], expected["p_gov"]], abs=100 * TICK)
+    assert rounds.prices[-1] == pytest.approx([expected["p_corp"], expected["p_gov"]], abs=20 * TICK)
     assert len(rounds.times) == expected["price_liquidation_rounds"]
 
 
@@ -307,7 +307,7 @@ def test_random_networks_default_in_the_solvers_steps_at_its_prices() -> None:
         assert rounds.defaults == firsts([step.defaults for step in steps]), f"network {seed}"
         for hours, step in enumerate(steps):
             prices = after(rounds, hours, 1 - banks.price_shock)
-            assert prices == pytest.approx(step.prices, abs=200 * TICK), f"network {seed}, step {hours}"
+            assert prices == pytest.approx(step.prices, abs=50 * TICK), f"network {seed}, step {hours}"
         depths.append(max(rounds.defaults.values(), default=-1))
     assert max(depths) >= 3 and depths.count(-1) < NETWORKS / 2
 
@@ -329,6 +329,12 @@ def test_random_networks_keep_every_invariant_and_rest_without_a_shock(model: st
     check_run(run(graph), compile_graph(graph))
     if model != "Farmer":  # whose shock is also what makes an opening out of banks that are not at rest
         assert no_failures(run(graph, shock=False))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_capital_ratio_is_monotone_so_its_synchronous_replay_fails_the_same(seed: int) -> None:
+    result = run(cifuentes_graph(random_cifuentes(seed)))
+    assert result.facts["twins"]["rounds"]["same_failures"]
 
 
 @pytest.mark.parametrize("model", GRAPHS)
