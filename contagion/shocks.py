@@ -59,7 +59,10 @@ class Sale(_Shock):
         """Refuse a market that cannot make this sale."""
         if sim.network.nodes[sim.network.ids[self.market]].kind not in MARKETS:
             raise Misfit(("market",), f"{self.market!r} is no market")
-        traded = cast(Venue, sim.mechanisms[sim.network.ids[self.market]]).assets()
+        venue = cast(Venue, sim.mechanisms[sim.network.ids[self.market]])
+        if getattr(venue, "auction", None):
+            raise Misfit(("market",), f"{self.market!r} clears by auction: nothing is sold at once; reprice the asset")
+        traded = venue.assets()
         for key, name in (("asset", self.asset), ("bought", self.bought)):
             if name and sim.assets[name] not in traded:
                 raise Misfit((key,), f"{self.market!r} does not trade {name!r}")

@@ -86,3 +86,22 @@ def deleveraging_price(
         middle = (low + high) / 2
         low, high = (middle, high) if excess(middle) > 0 else (low, middle)
     return price * float(np.exp(-impact * low))
+
+
+def leverage_targeting(
+    units: Floats, debts: Floats, multiple: Floats, impact: Floats, shock: Floats, rounds: int
+) -> list[Floats]:
+    """Return the prices after each round in which banks sell back to assets over equity of `multiple`, book by book.
+
+    First prices are 1; values are sold in the proportions of the start, and paid the price that all of them leave.
+    """
+    weights, prices, after = units / units.sum(axis=1, keepdims=True), 1 + shock, []
+    for _ in range(rounds):
+        worth = units * prices
+        equity = worth.sum(axis=1) - debts
+        excess = np.maximum(worth.sum(axis=1) - multiple * equity, 0)
+        sold = np.minimum(excess[:, None] * weights, worth) / prices
+        prices = prices * (1 - impact * (sold * prices).sum(axis=0))
+        units, debts = units - sold, debts - sold @ prices
+        after.append(prices)
+    return after

@@ -15,11 +15,10 @@ from contagion.assembly import build
 from contagion.finance.clearing import rogers_veraart
 from contagion.finance.threshold import furfine
 from contagion.graph import compile_graph
-from contagion.metrics.summary import summarise
 from contagion.study.twins import run
 from tests.cases import published
-from tests.classical import deleveraging_price, fictitious_default, threshold_cascade
-from tests.interbank import Outcome, cascade_graph, clearing_graph, fire_sale_graph, name, outcome, outcome_of
+from tests.classical import fictitious_default, threshold_cascade
+from tests.interbank import Outcome, cascade_graph, clearing_graph, name, outcome, outcome_of
 from tests.invariants import check_run, no_failures
 
 NETWORKS = int(os.environ.get("CONTAGION_NETWORKS", "1000"))
@@ -247,111 +246,3 @@ def test_random_networks_keep_every_invariant_and_rest_without_a_shock(seed: int
     for graph in (clearing_of(seed), cascade_of(seed)):
         check_run(run(graph), compile_graph(graph))
         assert no_failures(run(graph, shock=False))
-
-
-def fire_sale(case_id: str) -> Outcome:
-    """Run a Cifuentes-Ferrucci-Shin case: sales in the first hour, then debts fall due."""
-    inputs = published(case_id)["inputs"]
-    shocks = [
-        {"kind": "loss", "node": name(bank), "asset": "usd", "quantity": lost, "at": "1min"}
-        for bank, lost in enumerate(inputs["shock_to_c"]) if lost
-    ]  # fmt: skip
-    market = {"law": "exponential", "depth": round(1 / inputs["alpha"], 6)}
-    holdings = [[units] for units in inputs["e"]]
-    return outcome(
-        fire_sale_graph(
-            holdings, inputs["c"], inputs["L"], inputs["d"], [market], shocks, clearing="1h", settlement="10h",
-            declaration="1h", revision="1s", materiality=1e-6, leverage_limit=round(1 / inputs["rstar"], 6),
-            insolvent_sells=True,
-        )
-    )  # fmt: skip
-
-
-def price(result: Outcome, market: int = 0) -> float:
-    feed = result.sim.mechanisms[result.sim.network.ids[f"market{market}"]].feeds[result.sim.assets[f"asset{market}"]]  # type: ignore[attr-defined]
-    return float(feed.mark.price) / 1e9
-
-
-def sold(result: Outcome, case_id: str) -> list[float]:
-    sim, asset = result.sim, result.sim.assets["asset0"]
-    left = [sim.ledger.balances[sim.network.ids[name(bank)]][asset] / 1e9 for bank in range(len(result.paid))]
-    return [units - rest for units, rest in zip(published(case_id)["inputs"]["e"], left, strict=True)]
-
-
-@pytest.mark.parametrize("case_id", ["CFS-01", "CFS-02", "CFS-03"])
-def test_the_banks_of_a_fire_sale_case_sell_that_have_to_and_the_same_default(case_id: str) -> None:
-    expected, result = published(case_id)["expected"], fire_sale(case_id)
-    assert [units > 0 for units in sold(result, case_id)] == [units > 0 for units in expected["s"]]
-    assert sorted(bank for wave in result.waves for bank in wave) == expected["defaults"]
-
-
-@pytest.mark.parametrize("case_id", ["CFS-01", "CFS-02", "CFS-03"])
-def test_a_walk_pays_sellers_more_than_one_price_for_all_so_the_price_falls_less(case_id: str) -> None:
-    """The model pays everybody the last price. Here each sale walks down to it, so that a smaller sale is enough."""
-    fall, modelled = 1 - price(fire_sale(case_id)), 1 - published(case_id)["expected"]["price"]
-    assert 0.8 * modelled < fall < modelled
-
-
-@pytest.mark.parametrize("case_id", ["CFS-01", "CFS-02"])
-def test_one_seller_ends_where_its_leverage_is_at_the_limit_after_the_whole_walk(case_id: str) -> None:
-    inputs = published(case_id)["inputs"]
-    money, inflow = inputs["c"][0] - inputs["shock_to_c"][0], sum(row[0] for row in inputs["L"])
-    owed = sum(inputs["L"][0]) + inputs["d"][0]
-    expected = deleveraging_price(money, inputs["e"][0], owed, inflow, 1 / inputs["rstar"], inputs["alpha"])
-    assert price(fire_sale(case_id)) == pytest.approx(expected, abs=2e-6)
-
-
-def deleveraged(case_id: str) -> Outcome:
-    """Run a Cont-Schaanning case; depths are values at the opening price, and (1 - B) is taken into them."""
-    inputs = published(case_id)["inputs"]
-    debts = [
-        round(sum(units) + loans - equity, 9)
-        for units, loans, equity in zip(inputs["q"], inputs["illiquid"], inputs["E0"], strict=True)
-    ]  # fmt: skip
-    shocks = [
-        {"kind": "loss", "node": name(bank), "asset": "loan", "quantity": round(part * loans, 9), "at": "1min"}
-        for bank, (loans, part) in enumerate(zip(inputs["illiquid"], inputs["shock_illiquid"] or (), strict=False))
-        if part
-    ]  # fmt: skip
-    shocks += [
-        {"kind": "reprice", "asset": f"asset{k}", "size": -part, "at": "1min"}
-        for k, part in enumerate(inputs["shock_price"] or []) if part
-    ]  # fmt: skip
-    markets = [{"law": "exponential", "depth": round(depth / (1 - inputs["B"]), 6)} for depth in inputs["depth"]]
-    nobody = [[0.0] * len(debts)] * len(debts)
-    return outcome(
-        fire_sale_graph(
-            inputs["q"], [0] * len(debts), nobody, debts, markets, shocks, inputs["illiquid"], resolution="write-down",
-            leverage_limit=inputs["lam_max"], leverage_target=inputs["lam_b"],
-        )
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("case_id", ["CS-01", "CS-02"])
-def test_rounds_of_deleveraging_are_those_of_the_case_and_prices_within_a_fiftieth_of_their_fall(case_id: str) -> None:
-    """The case's depth is a value and its impact linear in 1 - B; the market's is a quantity, and sales queue up."""
-    expected, result = published(case_id)["expected"], deleveraged(case_id)
-    events, kinds = result.run.tables["events"], result.run.books.kinds
-    times = np.unique(events["time_us"][events["kind"] == kinds.index("trade")])
-    assert len(times) == expected["rounds"]
-    for market, modelled in enumerate(expected["p_final"]):
-        assert 1 - price(result, market) == pytest.approx(1 - modelled, rel=0.02)
-    assert not result.waves
-
-
-@pytest.mark.parametrize("case_id", ["CS-01", "CS-02"])
-def test_the_first_round_sells_the_values_of_the_case(case_id: str) -> None:
-    expected, result = published(case_id)["expected"]["history"][0], deleveraged(case_id)
-    events, kinds = result.run.tables["events"], result.run.books.kinds
-    trades = events["kind"] == kinds.index("trade")
-    first = trades & (events["time_us"] == events["time_us"][trades][0])
-    for market, value in enumerate(expected["V"]):
-        units = events["quantity"][first & (events["asset"] == result.sim.assets[f"asset{market}"])].sum() / 1e9
-        before = 1 - ((published(case_id)["inputs"]["shock_price"] or [0.0] * 9)[market])
-        assert units * before == pytest.approx(value, abs=1e-6)
-
-
-def test_fire_sales_keep_every_invariant() -> None:
-    for result in (fire_sale("CFS-03"), deleveraged("CS-02")):
-        result.run.facts = summarise(result.run)
-        check_run(result.run, result.sim.network)

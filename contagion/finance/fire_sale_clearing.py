@@ -33,7 +33,10 @@ FACTORISED = 500
 
 
 class FireSaleClearing(NamedTuple):
-    """A price; by bank units sold, liquid assets sold, equity, payments, defaults; then assets lost in defaults."""
+    """A price; by bank units sold, liquid assets sold, equity, payments, defaults; then assets lost in defaults.
+
+    waves : who defaults in each round of fictitious default, for the greatest solution; the least has no rounds.
+    """
 
     price: float
     sales: Floats
@@ -42,6 +45,7 @@ class FireSaleClearing(NamedTuple):
     payments: Floats
     defaulted: NDArray[np.bool_]
     deadweight: float
+    waves: list[NDArray[np.int64]]
 
 
 class ChannelLosses(NamedTuple):
@@ -97,7 +101,7 @@ def fire_sale_clearing(
     (0.993585931, 12.8694553, [False])
     """
     banks = _banks(liquid, illiquid, liabilities, deposits, required_ratio, impact, recovery)
-    defaulted = np.zeros(len(banks.liquid), dtype=np.bool_)
+    defaulted, waves = np.zeros(len(banks.liquid), dtype=np.bool_), list[NDArray[np.int64]]()
     while True:
         shortfall = _shortfall(banks, defaulted)
         inflow = _Line(banks.due - banks.shares.T @ shortfall.constant, -(banks.shares.T @ shortfall.slope))
@@ -107,7 +111,8 @@ def fire_sale_clearing(
         if not failing.any():
             break
         defaulted = defaulted | failing
-    return _outcome(banks, assets.at(price), defaulted, price)
+        waves.append(np.flatnonzero(failing))
+    return _outcome(banks, assets.at(price), defaulted, price, waves)
 
 
 def least_fire_sale_clearing(
@@ -138,7 +143,7 @@ def least_fire_sale_clearing(
         more = np.where(defaulted, recovery * worth, banks.owed)
         still = higher - price <= 1e-15 * price and (more - paid).max(initial=0.0) <= 1e-15 * banks.owed.sum()
         if still:
-            return _outcome(banks, worth, defaulted, price)
+            return _outcome(banks, worth, defaulted, price, [])
         price, paid = higher, more
     raise RuntimeError("price and payments still rise after a million rounds")
 
@@ -216,12 +221,14 @@ def _passed_on(shares: Any, alone: Floats) -> Floats:
     return np.asarray(splu((eye_array(count) - shares.T).tocsc()).solve(alone))
 
 
-def _outcome(banks: _Banks, worth: Floats, defaulted: NDArray[np.bool_], price: float) -> FireSaleClearing:
+def _outcome(
+    banks: _Banks, worth: Floats, defaulted: NDArray[np.bool_], price: float, waves: list[NDArray[np.int64]]
+) -> FireSaleClearing:
     received = worth - price * banks.illiquid
     sales, liquid_sales = _sales(banks, _Line(received, banks.illiquid), defaulted, price)
     payments = np.where(defaulted, banks.recovery * worth, banks.owed)
     lost = float((1 - banks.recovery) * worth[defaulted].sum())
-    return FireSaleClearing(price, sales, liquid_sales, worth - banks.owed, payments, defaulted, lost)
+    return FireSaleClearing(price, sales, liquid_sales, worth - banks.owed, payments, defaulted, lost, waves)
 
 
 def _need(banks: _Banks, assets: _Line, defaulted: NDArray[np.bool_]) -> _Line:

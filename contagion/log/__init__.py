@@ -69,6 +69,7 @@ class Channel(IntEnum):
     INSURANCE = 16
     ADL_HAIRCUT = 17
     DEFAULT_COST = 18
+    DELEVERAGING = 19
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ KINDS = frozenset(
         "default", "liquidation", "close-out", "forced-unwind", "maker-withdrawal", "auto-deleveraging",
         "blocked-withdrawal", "de-peg", "insolvency",
         # prices and orders
-        "trade", "quote", "cancel", "unfilled", "cross", "oracle-update", "mark", "sale", "fee", "leverage",
+        "trade", "auction", "quote", "cancel", "unfilled", "cross", "oracle-update", "mark", "sale", "fee", "leverage",
         # margin and what stands behind it
         "margin-call", "liquidation-fee", "insurance", "deleveraging", "uncovered-deficit", "funding",
         # lending

@@ -156,6 +156,7 @@ def test_iterating_down_from_the_top_finds_the_same_equilibrium(seed: int) -> No
     system = random_system(seed)
     found = fire_sale_clearing(*system)
     check_consistency(system, found)
+    assert sorted(bank for wave in found.waves for bank in wave) == np.flatnonzero(found.defaulted).tolist()
     price, paid, sold = plain_iteration(system)
     assert found.price == pytest.approx(price, abs=1e-7)
     assert found.payments == pytest.approx(paid, abs=1e-5)

@@ -152,5 +152,5 @@ def test_every_channel_of_the_model_has_a_name() -> None:
     assert {channel.label for channel in Channel} == {
         "none", "exogenous", "margin liquidation", "lending liquidation", "loop unwinding", "panic", "depeg",
         "maker inventory", "arbitrage", "liquidity withdrawal", "interest", "penalty", "slippage", "fee", "funding",
-        "credit", "insurance", "adl haircut", "default cost",
+        "credit", "insurance", "adl haircut", "default cost", "deleveraging",
     }  # fmt: skip

@@ -35,7 +35,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from contagion.errors import Misfit
 from contagion.finance.waterfall import estate_value, waterfall
@@ -75,7 +75,11 @@ class Bank(Deleveraging):
         settlement: Duration = 30 * DAY
         leverage_limit: Positive | None = None
         leverage_target: Positive | None = None
+        deleveraging: Literal["repay", "review", "keep"] = "repay"
+        sells: Literal["pro-rata", "opening-weights"] = "pro-rata"
+        repayable: int | None = Field(default=None, ge=0, le=9)
         insolvent_sells: bool = False
+        minimum_ratio: Share = Decimal(0)
 
         @model_validator(mode="after")
         def _possible(self) -> Self:
@@ -98,13 +102,18 @@ class Bank(Deleveraging):
     def __init__(self, sim: Simulation, node: int, params: "Bank.Params") -> None:
         self.params = params
         self.set_up(sim, node, params.asset)
+        if params.repayable is not None and params.repayable not in self.classes:
+            what = f"the bank owes nothing of seniority {params.repayable}, but of {sorted(self.classes) or 'none'}"
+            raise Misfit(("nodes", sim.network.names[node], "repayable"), what)
         self.clears = params.resolution == "clearing"
         self.dates = (params.clearing, params.declaration, params.settlement) if self.clears else ()
         self._daylight = self._open_overdraft() if self.clears else -1
         self._recovery_ppm = to_ppm(params.recovery_external), to_ppm(params.recovery_interbank)
         self._limit = to_ppm(params.leverage_limit or Decimal(0))
         self._target = to_ppm(params.leverage_target or params.leverage_limit or Decimal(0))
-        self._insolvent_sells = params.insolvent_sells
+        self._rule, self._by_opening_weights = params.deleveraging, params.sells == "opening-weights"
+        self._repayable, self._insolvent_sells = params.repayable, params.insolvent_sells
+        self._minimum_ppm = to_ppm(params.minimum_ratio)
         self._materiality = sim.units(self.asset, params.materiality)
         self._short: int | None = None
         self._estate = -1
@@ -158,6 +167,8 @@ class Bank(Deleveraging):
 
     def _is_short(self) -> bool:
         equity, least = self.equity(), -self._materiality
+        if self._minimum_ppm and equity * PPM < self._minimum_ppm * (equity + self.owed()):
+            return True
         return equity < least or (equity == least and self.params.tie == "fails")
 
     def _tokens(self, amount: int) -> str:

@@ -5,15 +5,23 @@ PI-01). The outside takes the other side at the average price of the walk, and t
 `prices` edge brings the asset's reference price, the market re-quotes in proportion to it. A purchase raises
 the price as a sale of that size would lower it; under the exponential law it undoes one exactly.
 
+With an `auction` nothing is sold at once: sales are orders that wait for a cut-off and are carried out together, at one
+price (`auction`). Banks sell into such a market, and nobody buys.
+
 As a market for perpetual contracts (`contract = "perpetual"`, cleared by the exchange of its `trades` edge) it is
 what that exchange's engine sells into where no book is wanted (`contracts`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
+from pydantic import model_validator
+
+from contagion.errors import Misfit
 from contagion.finance import impact
+from contagion.ledger import Refused
+from contagion.mechanisms.impact.auction import Auction, AuctionTerms, Order
 from contagion.mechanisms.impact.contracts import Contracts
 from contagion.params import AssetName, Positive, Share
 from contagion.params import Params as Parameters
@@ -43,6 +51,13 @@ class Impact(Contracts):
         y: Positive = Decimal(1)
         curvature: Positive = Decimal(3)
         fee: Share = Decimal(0)
+        auction: AuctionTerms | None = None
+
+        @model_validator(mode="after")
+        def _possible(self) -> Self:
+            if self.auction and self.contract != "spot":
+                raise ValueError("contracts are sold at once: an 'auction' is for a spot market")
+            return self
 
     opens = 1
     reacts: ClassVar[bool] = False
@@ -61,6 +76,12 @@ class Impact(Contracts):
         price = to_units(stated, PRICE_DECIMALS) if stated else self.sim.reference_price(self.asset)
         self.feeds[self.traded] = self.sim.feed(self.node, self.traded, price)
         self.open_contracts()
+        terms = self.params.auction
+        self.auction = Auction(self.sim, self, self.feeds[self.traded], terms) if terms else None
+        for edge in self.sim.network.edges_in(self.node, "trades") if terms else ():
+            if (kind := self.sim.network.nodes[edge.source].kind) != "bank":
+                what = f"trades at once, as every {kind!r}; this market clears by auction, which takes orders of banks"
+                raise Misfit(("edges", edge.name), what)
 
     def processes(self) -> Iterable[Process]:
         """Return the re-quoting to the reference price."""
@@ -78,7 +99,9 @@ class Impact(Contracts):
     def trade(
         self, holder: int, sold: int, quantity: int, bought: int, *, cause: int, channel: int, member: int = -1
     ) -> Trade:
-        """Sell `quantity` to the outside at once; Refused when the holder cannot deliver it."""
+        """Sell `quantity` to the outside at once; Refused when the holder cannot deliver it, or at an auction."""
+        if self.auction:
+            raise Refused(f"{self.sim.network.names[self.node]} clears by auction")
         sim, own = self.sim, () if member < 0 else (member,)
         gross, price = self._walk(sold, quantity)
         received = gross - gross * self._fee // PPM
@@ -100,6 +123,23 @@ class Impact(Contracts):
         )
         self.feeds[self.traded].move(price, event, channel)
         return Trade(event, received)
+
+    def order(
+        self, holder: int, quantity: int, filled: Callable[[Trade], None], *, cause: int, channel: int
+    ) -> None:  # fmt: skip
+        """Let an order to sell wait for the next cut-off of the auction, in the place of an earlier one."""
+        assert self.auction, "only an auction takes orders"
+        self.auction.place(holder, Order(quantity, cause, channel, filled))
+
+    def fall(self, size: float, price: int) -> float:
+        """Return the relative fall of a price by a sale of so many base units."""
+        return self._fall(size, price)[0]
+
+    def proceeds(self, quantity: int, price: int) -> int:
+        """Return what a sale at a price brings, less the fee, in base units of the numeraire, rounded down."""
+        quote = self.sim.reference_price(self.numeraire)
+        gross: int = quantity * price * self._scale(self.numeraire) // (self._scale(self.asset) * quote)
+        return gross - gross * self._fee // PPM
 
     def sale_to_price(self, sold: int, ratio_ppm: int) -> int:
         """Return how much to sell so that the price of `sold` falls to `ratio_ppm` of today's."""
@@ -127,11 +167,11 @@ class Impact(Contracts):
         bought = int(impact.quantity_bought(worth, lambda units: self._fall(units)[1]))
         return bought, int(price * (1 + self._fall(bought)[0]))
 
-    def _fall(self, quantity: float) -> tuple[float, float]:
-        """Return (relative price fall, average shortfall) of a sale of base units."""
+    def _fall(self, quantity: float, price: int | None = None) -> tuple[float, float]:
+        """Return (relative price fall, average shortfall) of a sale of base units at a price, else the present one."""
         p, tokens = self.params, quantity / self._scale(self.asset)
         if p.law == "absolute":
-            kappa = PRICE_SCALE / float(p.depth) / self.feeds[self.traded].mark.price
+            kappa = PRICE_SCALE / float(p.depth) / (price or self.feeds[self.traded].mark.price)
             return impact.linear_impact(tokens, kappa), impact.linear_slippage(tokens, kappa)
         if p.law == "linear":
             kappa = 1 / float(p.depth)
@@ -156,6 +196,8 @@ class Impact(Contracts):
             for cause, tick in inbox.take():
                 before, last[tick.market] = last[tick.market], tick.mark
                 price = max(feed.mark.price * tick.mark.price // before.price, 1)
+                if self.auction:
+                    self.auction.rescale(tick.mark.price, before.price)
                 event = sim.record("quote", self.node, cause=cause, asset=self.asset, price=price)
                 feed.follow(price, event, [(before, tick.mark, PPM)])
 
