@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+import contagion
 from contagion.errors import BadInput, Problem
+from contagion.facts import Summary
 from contagion.log import Channel, names_of
 from contagion.readers.rows import outside
 from contagion.why import Chain, explain
@@ -82,9 +83,18 @@ class Run:
     path: Path | None = None
 
     @property
-    def summary(self) -> Any:
+    def summary(self) -> Summary:
         """Return the summary with its keys as attributes: ``run.summary.total_losses.net``."""
-        return _namespace(self.facts)
+        return Summary.of(self.facts)
+
+    @property
+    def plot(self) -> Any:
+        """Return what draws this run (extra `plot`): ``run.plot.prices()``, ``.depth()``, ``.losses()`` and others."""
+        return contagion.view("Plots")(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the run: its summary, without anything from outside the page."""
+        return str(contagion.view("run_html")(self))
 
     @cached_property
     def events(self) -> pa.Table:
@@ -299,9 +309,3 @@ def _without_names(table: pa.Table, books: Books) -> Columns:
         else:
             columns[column] = values.to_numpy(zero_copy_only=False)
     return columns
-
-
-def _namespace(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return SimpleNamespace(**{str(key): _namespace(item) for key, item in value.items()})
-    return value

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 
 FLOORS = {
     "units": 0, "errors": 0,
-    "ledger": 1, "log": 1, "network": 1, "params": 1, "source": 1, "finance": 1,
+    "facts": 1, "ledger": 1, "log": 1, "network": 1, "params": 1, "source": 1, "finance": 1,
     "ports": 2, "graph": 2, "why": 2, "accounts": 2, "readers": 2,
     "routes": 3, "runs": 3, "simulation": 3, "venues": 3,
     "mechanisms": 4, "shocks": 4, "metrics": 4,
@@ -33,7 +33,7 @@ ANALYSIS = ("metrics", "runs", "why", "report", "plot", "terminal")
 
 THIRD_PARTY = {
     "simpy": ("ports", "simulation", "mechanisms", "shocks"),
-    "networkx": ("graph", "assembly", "scenario", "study", "readers", "report", "exports"),
+    "networkx": ("graph", "assembly", "scenario", "study", "readers", "report", "plot", "exports"),
     "scipy": ("finance", "metrics", "study", "readers"),
     "pydantic": ("params", "graph", "scenario", "assembly", "mechanisms", "shocks"),
     "pyarrow": ("log", "runs", "cli", "readers"),
