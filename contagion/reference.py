@@ -81,8 +81,7 @@ def _edges() -> Iterator[str]:
     yield _fields("edges", "", EdgeParams)
     rows = []
     for name, role in ROLES.items():
-        ends = (", ".join(sorted(ends)) if len(ends) < 10 else "any that fits" for ends in (role.sources, role.targets))
-        rows.append((f"`{name}`", role.carries, *ends))
+        rows.append((f"`{name}`", role.carries, _ends(role.sources), _ends(role.targets)))
     yield _table(("role", "carries", "from", "to"), rows)
     for name, role in ROLES.items():
         own = set(role.params.model_fields) - set(EdgeParams.model_fields)
@@ -93,13 +92,22 @@ def _edges() -> Iterator[str]:
 
 
 def _shocks() -> Iterator[str]:
-    base = set.intersection(*(set(shock.model_fields) for shock in SHOCKS.values()))
-    first = next(iter(SHOCKS.values()))
+    shared = next(iter(SHOCKS.values())).__base__
+    assert shared is not None and issubclass(shared, Params), "all shocks have what they share from one class"
+    base = set(shared.model_fields)
     yield "## Shocks\n\nWhat happens from outside. What every shock may state:"
-    yield _fields("shocks", "", first, base)
+    yield _fields("shocks", "", shared)
     for kind, shock in SHOCKS.items():
         yield f"### Shock `{kind}`\n\n{_first_line(shock)}"
         yield _fields("shocks", kind, shock, set(shock.model_fields) - base)
+
+
+def _ends(kinds: frozenset[str]) -> str:
+    """Return which kinds may stand at an end of an edge, or which may not where that is shorter."""
+    others = sorted(set(KINDS) - kinds)
+    if len(others) >= len(kinds):
+        return ", ".join(sorted(kinds))
+    return f"any but {', '.join(others)}" if others else "any"
 
 
 def _figures() -> Iterator[str]:
@@ -165,7 +173,8 @@ def _kind(annotation: Any, metadata: tuple[Any, ...] = ()) -> tuple[str, str]:
         parts = [_kind(part) for part in inner]
         return f"({', '.join(word for word, _ in parts)})", ""
     if origin in (list, tuple):
-        return f"list of {_kind(inner[0])[0]}", _lengths(metadata)
+        word = _kind(inner[0])[0]
+        return f"list of {word}{'s' * (word in ('asset', 'node', 'table'))}", _lengths(metadata)
     if isinstance(annotation, type) and issubclass(annotation, Params):
         return f"`{annotation.__name__}`", ""
     return _PLAIN[annotation], _bounds(metadata)
@@ -178,9 +187,9 @@ def _bounds(metadata: tuple[Any, ...]) -> str:
         name: [getattr(part, name) for part in every if getattr(part, name, None) is not None]
         for name in ("gt", "ge", "lt", "le")
     }
-    low = next((f"{sign} {_number(max(limits[key]))}" for key, sign in (("gt", ">"), ("ge", "≥")) if limits[key]), "")
-    high = next((f"{sign} {_number(min(limits[key]))}" for key, sign in (("lt", "<"), ("le", "≤")) if limits[key]), "")
-    return ", ".join(word for word in (low, high) if word)
+    low = max([(limit, ">") for limit in limits["gt"]] + [(limit, "≥") for limit in limits["ge"]], default=None)
+    high = min([(limit, "<") for limit in limits["lt"]] + [(limit, "≤") for limit in limits["le"]], default=None)
+    return ", ".join(f"{end[1]} {_number(end[0])}" for end in (low, high) if end)
 
 
 def _lengths(metadata: tuple[Any, ...]) -> str:
