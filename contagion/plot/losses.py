@@ -48,7 +48,7 @@ def _draw_bars(axes: Any, names: list[str], values: list[float]) -> None:
     places, scaled = range(len(names)), [value / size for value in values]
     colours = [PALETTE[1] if value > 0 else "white" for value in values]
     edges = [PALETTE[1] if value > 0 else PALETTE[2] for value in values]
-    bars = axes.barh(places, scaled, 0.7, color=colours, edgecolor=edges)
+    bars = axes.barh(places, scaled, 0.7, color=colours, edgecolor=edges, linewidth=[bool(value) for value in values])
     for bar, value in zip(bars, values, strict=True):
         bar.set_hatch("////" * (value < 0))
     words = ["" if not name else amount(value) for name, value in zip(names, values, strict=True)]

@@ -22,11 +22,12 @@ COLUMNS: tuple[tuple[str, ...], ...] = (
     ("market_maker", "dip_buyer", "arbitrageur", "liquidator", "looper", "whale"),
     ("population", "account", "bank", "world"),
 )
+_HALL = [(-1.4, -0.8), (1.4, -0.8), (1.4, 0.8), (-1.4, 0.8), (-1.4, -0.8)]
 _HOUSE = [(-1, -1), (1, -1), (1, 0.4), (0, 1.2), (-1, 0.4), (-1, -1)]
 SHAPES: dict[str, Any] = {
-    "asset": "D", "order_book": "s", "amm": "d", "impact": (4, 1, 0), "oracle": "^", "exchange": "H",
+    "asset": "D", "order_book": "s", "amm": "d", "impact": (4, 1, 0), "oracle": "^", "exchange": _HALL,
     "lending_protocol": "p", "stablecoin_issuer": "*", "market_maker": "v", "dip_buyer": "<", "arbitrageur": "X",
-    "liquidator": "P", "looper": ">", "whale": (6, 1, 0), "population": "8", "account": "o", "bank": _HOUSE,
+    "liquidator": "P", "looper": ">", "whale": (6, 1, 0), "population": "H", "account": "o", "bank": _HOUSE,
     "world": "+",
 }  # fmt: skip
 _OTHER = (5, 1, 180)
