@@ -54,7 +54,7 @@ class Plots:
 
     def tree(self, ax: Any = None) -> Any:
         """Draw which failures set off which, under the shocks that began them, the largest branches first."""
-        return self._drawn(draw_tree, ax, 10.0, 6.5)
+        return self._drawn(draw_tree, ax, 10.0, 7.2)
 
     def _drawn(self, draw: Any, ax: Any, width: float, height: float, *arguments: Any) -> Any:
         need("plot", "matplotlib")

@@ -10,7 +10,7 @@ import numpy as np
 
 from contagion.plot.style import GREY, PALETTE, SMALL, note, style
 
-_BARS = 30
+_BARS, _TICKS = 30, 16
 _LOG_ABOVE = 60
 """Ratio of the largest to the smallest generation from which numbers stand on a logarithmic axis."""
 
@@ -31,10 +31,8 @@ def draw_depth(axes: Any, run: Any) -> None:
     sizes = [np.bincount((depths - 1) // width, minlength=-(-deepest // width)) for depths in (trigger, weighted)]
     places = np.arange(len(sizes[0]))
     _draw_bars(axes, places, sizes)
-    axes.set_xticks(places, [_name(int(place) * width + 1, width, deepest) for place in places])
-    if len(places) > 16:
-        axes.xaxis.set_ticks(places[:: -(-len(places) // 16)])
-        axes.set_xticklabels([_name(int(place) * width + 1, width, deepest) for place in axes.get_xticks()])
+    shown = places[:: -(-len(places) // _TICKS)]
+    axes.set_xticks(shown, [_name(int(place) * width + 1, width, deepest) for place in shown])
     axes.set_xlabel("generation" + f", {width} a bar" * (width > 1))
     style(axes, f"failures by generation\n{_headline(run, int(trigger.max()))}")
 
@@ -46,7 +44,7 @@ def _draw_bars(axes: Any, places: Any, sizes: Any) -> None:
         axes.set_ylim(0.6, largest * 2.5)
     else:
         axes.set_ylim(0, largest * 1.15)
-    axes.yaxis.get_major_locator().set_params(**({} if largest > _LOG_ABOVE * smallest else {"integer": True}))
+        axes.yaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     hatched = {"facecolor": "white", "edgecolor": PALETTE[1], "hatch": "////"}
     kinds = {"by trigger": {"color": PALETTE[0]}, "by weighted generation, rounded": hatched}
