@@ -23,6 +23,7 @@ _INTRODUCTION = """# Model reference
 This page is what `contagion reference` prints. It lists every value that a scenario may state and every figure of a
 summary. A unit of *share* is a number such as 0.05, `"5%"` or `"500bps"`; a *time* is text with a unit such as
 `"12s"` or `"1h 30min"`; *tokens* are whole tokens of the asset named, not base units; *currency* is the scenario's own.
+A source is named where a rule or a default has one; every other default is an assumption.
 """
 _NAMES = ((get_args(AssetName)[1], "asset"), (get_args(NodeName)[1], "node"))
 _TIME = get_args(Duration)[1]
