@@ -27,12 +27,23 @@ _NAMES = {
 
 __all__ = list(_NAMES)
 
+_VIEWS = {
+    "Plots": "contagion.plot",
+    "run_html": "contagion.terminal.notebook",
+    "summary_html": "contagion.terminal.notebook",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _NAMES:
         raise AttributeError(f"module 'contagion' has no attribute {name!r}")
     return getattr(importlib.import_module(_NAMES[name]), name)
+
+
+def view(name: str) -> Any:
+    """Return what shows a run: a higher floor, which a run reaches for only when somebody asks to see it."""
+    return getattr(importlib.import_module(_VIEWS[name]), name)
 
 
 def __dir__() -> list[str]:

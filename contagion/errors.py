@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 _PURPOSES = {
@@ -84,6 +85,12 @@ class MissingExtra(ImportError):
         """Return the purpose, the package and the command."""
         purpose = _PURPOSES.get(self.extra, "this")
         return f"{purpose} needs {self.package}: pip install 'contagion-engine[{self.extra}]'"
+
+
+def need(extra: str, package: str) -> None:
+    """Refuse to go on without an optional package, before anything is done that would need it."""
+    if find_spec(package) is None:
+        raise MissingExtra(extra, package)
 
 
 def closest(word: str, candidates: Iterable[str]) -> str:

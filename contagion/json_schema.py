@@ -5,13 +5,12 @@ the constant that names it. What the schema cannot say (names that must exist, l
 checked when a scenario is loaded.
 """
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from contagion.assembly import mechanism_of
-from contagion.errors import Misfit
-from contagion.graph import DOMAINS, KINDS, ROLES
+from contagion.assembly import kinds
+from contagion.graph import DOMAINS, ROLES
+from contagion.meanings import find, of_values
 from contagion.scenario import ScenarioParams
 from contagion.shocks import SHOCKS
 from contagion.units import format_duration
@@ -28,16 +27,6 @@ _NODE = {
 _FOREIGN = {"type": "object", "properties": {"kind": {"type": "string", "pattern": "[.:]"}}, "required": ["kind"]}
 
 
-def kinds() -> Iterator[tuple[str, Any, str]]:
-    """Return (kind, mechanism, first line about it) of every kind of node in this version."""
-    for kind in KINDS:
-        try:
-            mechanism = mechanism_of(kind)
-        except Misfit:
-            continue
-        yield kind, mechanism, _first_line(mechanism.__module__)
-
-
 def scenario_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a scenario file."""
     defs: dict[str, Any] = {}
@@ -47,7 +36,7 @@ def scenario_schema() -> dict[str, Any]:
         _variant(defs, "edge", n, r.params, f"carries {r.carries}", ends, ("from", "to")) for n, r in ROLES.items()
     ]
     shocks = [_variant(defs, "shock", kind, m, m.__doc__ or "", {}) for kind, m in SHOCKS.items()]
-    schema = _schema_of(ScenarioParams, "scenario", defs)
+    schema = _schema_of(ScenarioParams, "scenario", defs, "scenario")
     parts = schema["properties"]
     parts["nodes"]["additionalProperties"] = {"oneOf": [*nodes, _FOREIGN]}
     parts["edges"]["items"] = {"oneOf": edges}
@@ -60,7 +49,7 @@ def _variant(
 ) -> dict[str, Any]:
     """Put the schema of one kind or role into `defs` and return the reference to it."""
     key, label = "role" if what == "edge" else "kind", f"{what}-{name}"
-    schema = _schema_of(model, label, defs)
+    schema = _schema_of(model, label, defs, f"{what}s.{name}", f"{what}s.any")
     own = {field: part for field, part in schema.get("properties", {}).items() if field != key}
     required = {key, *needs, *schema.get("required", [])}
     schema |= {"title": name, "description": " ".join(about.split())}
@@ -70,11 +59,22 @@ def _variant(
     return {"$ref": f"#/$defs/{label}"}
 
 
-def _schema_of(model: Any, label: str, defs: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's schema, its own definitions moved into `defs` under names that are theirs alone."""
+def _schema_of(model: Any, label: str, defs: dict[str, Any], *sections: str) -> dict[str, Any]:
+    """Return a model's schema, its own definitions moved into `defs` under names that are theirs alone.
+
+    sections : of the meanings of its fields, which become their descriptions.
+    """
     schema: dict[str, Any] = _tidied(model.model_json_schema(ref_template=f"#/$defs/{label}-{{model}}"))
     for name, part in schema.pop("$defs", {}).items():
-        defs[f"{label}-{name}"] = part
+        defs[f"{label}-{name}"] = _described(part, f"tables.{name}")
+    return _described(schema, *sections)
+
+
+def _described(schema: dict[str, Any], *sections: str) -> dict[str, Any]:
+    """Return a schema whose properties say what they mean, and in which unit."""
+    for name, part in schema.get("properties", {}).items():
+        if said := find(of_values(), name, *sections):
+            part["description"] = said.text + f" [{said.unit}]" * bool(said.unit)
     return schema
 
 
@@ -90,7 +90,3 @@ def _tidied(part: Any) -> Any:
     if isinstance(tidy.get("default"), int) and tidy.get("type") == "string":
         tidy["default"] = format_duration(tidy["default"])
     return tidy
-
-
-def _first_line(module: str) -> str:
-    return (sys.modules[module].__doc__ or "").strip().split("\n")[0]

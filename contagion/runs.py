@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+import contagion
+from contagion.facts import Summary
 from contagion.log import Channel, names_of
 from contagion.readers.rows import outside
 from contagion.saved import (
     LAYOUTS,
     Graph,
     Manifest,
-    Summary,
+    Reread,
     check_books,
     check_table,
     fitted,
@@ -97,9 +98,18 @@ class Run:
     path: Path | None = None
 
     @property
-    def summary(self) -> Any:
+    def summary(self) -> Summary:
         """Return the summary with its keys as attributes: ``run.summary.total_losses.net``."""
-        return _namespace(self.facts)
+        return Summary.of(self.facts)
+
+    @property
+    def plot(self) -> Any:
+        """Return what draws this run (extra `plot`): ``run.plot.prices()``, ``.depth()``, ``.losses()`` and others."""
+        return contagion.view("Plots")(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the run: its summary, without anything from outside the page."""
+        return str(contagion.view("run_html")(self))
 
     @cached_property
     def events(self) -> pa.Table:
@@ -262,7 +272,7 @@ def load_run(directory: Path) -> Run:
     if not 0 <= books.opening < events:
         raise unreadable(directory / "books.json", f"expected the number of an event, 0 to {events - 1}", "opening")
     facts, graph = read_json(directory, "summary.json"), read_json(directory, "graph.json")
-    fitted(Summary, facts, directory / "summary.json")
+    fitted(Reread, facts, directory / "summary.json")
     fitted(Graph, graph, directory / "graph.json")
     scenario = stated(read_json(directory, "scenario.resolved.json"), directory / "scenario.resolved.json")
     text = directory / "scenario.toml"
@@ -366,9 +376,3 @@ def _without_names(table: pa.Table, books: Books) -> Columns:
         else:
             columns[column] = values.to_numpy(zero_copy_only=False)
     return columns
-
-
-def _namespace(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return SimpleNamespace(**{str(key): _namespace(item) for key, item in value.items()})
-    return value

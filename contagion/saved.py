@@ -80,7 +80,7 @@ class _Price(_Loose):
     drawdown: float
 
 
-class Summary(_Loose):
+class Reread(_Loose):
     """What readers use of a summary by name; other numbers are taken as they come."""
 
     scenario: str | None = None

@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 
 FLOORS = {
     "units": 0, "errors": 0,
-    "ledger": 1, "log": 1, "network": 1, "params": 1, "source": 1, "finance": 1,
+    "facts": 1, "ledger": 1, "log": 1, "network": 1, "meanings": 1, "params": 1, "source": 1, "finance": 1,
     "ports": 2, "graph": 2, "why": 2, "accounts": 2, "readers": 2, "expectations": 2,
     "routes": 3, "saved": 3, "overrides": 3, "simulation": 3, "venues": 3,
     "mechanisms": 4, "shocks": 4, "metrics": 4, "runs": 4,
     "assembly": 5,
     "scenario": 6,
     "study": 7,
-    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "json_schema": 8, "recipes": 8, "advice": 8,
+    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "json_schema": 8, "recipes": 8, "reference": 8, "advice": 8,
     "cli": 9,
     "__main__": 10,
 }  # fmt: skip
@@ -33,7 +33,7 @@ ANALYSIS = ("metrics", "runs", "saved", "why", "report", "plot", "terminal")
 
 THIRD_PARTY = {
     "simpy": ("ports", "simulation", "mechanisms", "shocks"),
-    "networkx": ("graph", "assembly", "scenario", "study", "readers", "report", "exports"),
+    "networkx": ("graph", "assembly", "scenario", "study", "readers", "report", "plot", "exports"),
     "scipy": ("finance", "metrics", "study", "readers"),
     "pydantic": ("params", "graph", "scenario", "assembly", "mechanisms", "shocks", "expectations", "saved"),
     "pyarrow": ("log", "runs", "cli", "readers"),

@@ -363,10 +363,10 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_a_crash_is_our_fault_and_leaves_its_traceback_in_a_file(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
-    import contagion.json_schema
+    import contagion.assembly
 
     monkeypatch.setattr("tempfile.tempdir", str(here))
-    monkeypatch.setattr(contagion.json_schema, "kinds", None)
+    monkeypatch.setattr(contagion.assembly, "kinds", None)
     result = invoke("list")
     assert result.exit_code == 70
     assert "report it" in result.stderr

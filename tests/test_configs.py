@@ -12,10 +12,13 @@ import pytest
 from contagion.graph import compile_graph
 from contagion.metrics.targets import compare
 from contagion.runs import Run
-from contagion.scenario import load, shipped
+from contagion.scenario import load, loads, shipped
+from contagion.study.orders import order_sensitivity
 from contagion.study.twins import run
 from tests.golden import GOLDEN, facts_of, here
 from tests.invariants import check_run
+from tests.measures import PATTERNS, undefined
+from tests.scenarios import CASCADE
 
 LOOPS = tuple(f"loop-{name}" for name in ("usde-a", "usde-b", "usde-c", "susde-a", "susde-b", "pt-a", "pt-b", "pt-c"))
 
@@ -146,3 +149,11 @@ def test_another_seed_is_another_crowd() -> None:
     scenario = load("usde-loops", reduced=True)
     digests = {run(scenario, seed=seed, twins=False).manifest["digest"] for seed in (1, 2)}
     assert len(digests) == 2
+
+
+def test_every_figure_of_every_summary_is_defined_and_no_other() -> None:
+    calm, used = run(loads(CASCADE), knock_outs=["first", "second"], shock=False), {"wall_s", "events_per_s"}
+    orders = {"order_sensitivity": order_sensitivity(loads(CASCADE), 1)}
+    for facts in (calm.facts, orders, *(reduced(name).facts for name in shipped())):
+        assert not undefined(facts, used)
+    assert set(PATTERNS.values()) == used

@@ -27,8 +27,8 @@ def main(debug: bool) -> None:
 
 
 for _command in (
-    running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, reading.why, reading.links,
-    reading.diff, reading.bilateral, reading.targets, studies.attribute, fragility.fragility, clearing.clear,
-    running.verify, scenarios.graph,
+    running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, scenarios.reference,
+    reading.why, reading.links, reading.diff, reading.bilateral, reading.targets, studies.attribute,
+    fragility.fragility, clearing.clear, running.verify, scenarios.graph,
 ):  # fmt: skip
     main.add_command(_command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import contagion.cli.shell as shell
+from contagion.errors import need
 
 if TYPE_CHECKING:
     from contagion.study.fragility import Fragility, Plan
@@ -59,7 +60,7 @@ def fragility(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if options["plot"]:
         if output is None:
             raise click.UsageError("--plot draws into the directory of -o: name one")
-        shell.need("plot", "matplotlib")
+        need("plot", "matplotlib")
     from contagion.recipes import Recipe, provenance
     from contagion.runs import write_json
     from contagion.study.fragility import Plan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import contagion.cli.shell as shell
+from contagion.errors import need
 
 if TYPE_CHECKING:
     from contagion.recipes import Recipe
@@ -44,7 +45,7 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
     SCENARIO is a file, or the name of a shipped scenario (see `contagion list`).
     """
     if options["plot"]:
-        shell.need("plot", "matplotlib")
+        need("plot", "matplotlib")
     from contagion.recipes import Recipe, provenance
     from contagion.runs import recorded
 

@@ -56,7 +56,7 @@ def init(directory: Path) -> None:
 @shell.as_json
 def list_(as_json: bool) -> None:
     """List the shipped scenarios and the kinds of nodes."""
-    from contagion.json_schema import kinds
+    from contagion.assembly import kinds
     from contagion.scenario import shipped
     from contagion.source import read_source
 
@@ -83,6 +83,17 @@ def schema() -> None:
 
 
 @click.command()
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Default: print it."
+)
+def reference(output: Path | None) -> None:
+    """Print the model reference as Markdown: every value of a scenario, every figure of a summary."""
+    from contagion.reference import reference as text
+
+    _write(text(), output)
+
+
+@click.command()
 @click.argument("scenario")
 @click.option(
     "--format", "form", type=click.Choice(["graphml", "node-link", "csv"]), default="node-link", show_default=True
@@ -97,6 +108,11 @@ def graph(scenario: str, form: str, output: Path | None, allow_code: bool) -> No
     from contagion.scenario import load
 
     text = WRITERS[form](load(scenario, allow_code=allow_code).graph())
+    _write(text, output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write text into a file, or print it."""
     if output:
         output.write_text(text, encoding="utf-8", newline="\n")
     else:

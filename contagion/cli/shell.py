@@ -196,14 +196,6 @@ def now(form: str) -> str:
     return datetime.now(UTC).strftime(form)
 
 
-def need(extra: str, package: str) -> None:
-    """Refuse to go on without an optional package."""
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        raise MissingExtra(extra, package)
-
-
 def print_json(value: Any) -> None:
     """Print one JSON object, and nothing that JSON does not know."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.plot import _GREY, PALETTE, _label_ends, _size_of, _style
+from contagion.plot.style import GREY, PALETTE, EndLabel, amounts_on, label_ends, literal, size_of, style
 
 Floats = NDArray[np.float64]
 Points = Sequence[Mapping[str, Any]]
@@ -35,14 +35,14 @@ def draw(facts: Mapping[str, Any], path: Path, currency: str = "USD") -> None:
     _draw_depth(middle, sizes, points)
     _draw_branching(bottom, sizes, points)
     _draw_smallest((top, middle, bottom), facts)
-    bottom.set_xlabel(f"{facts['shock']}, from mild to severe")
+    bottom.set_xlabel(f"{literal(facts['shock'])}, from mild to severe")
     bottom.set_xlim(facts["from"], facts["to"])
     if max(abs(facts["from"]), abs(facts["to"])) <= 1.0:
         bottom.xaxis.set_major_formatter(lambda value, _: f"{value * 100:.10g}%")
     else:
         bottom.xaxis.set_major_formatter(lambda value, _: _short(value))
     seeds = len(facts["seeds"])
-    title = f"{facts['scenario'] or 'scenario'}: fragility over {seeds} seed{'s' * (seeds != 1)}"
+    title = f"{literal(facts['scenario'] or 'scenario')}: fragility over {seeds} seed{'s' * (seeds != 1)}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     figure.savefig(path, metadata={"Software": None})
 
@@ -50,9 +50,9 @@ def draw(facts: Mapping[str, Any], path: Path, currency: str = "USD") -> None:
 def _draw_losses(axes: Any, sizes: Floats, points: Points, currency: str) -> None:
     net, unfunded = (_series(points, f"total_losses.{name}") for name in ("net", "unfunded"))
     largest = np.nanmax(np.abs(np.append(net, unfunded)), initial=0.0)
-    size, unit = _size_of(float(largest))
+    size, unit = size_of(float(largest))
     curves = [("net loss", _BLUE, net / size), ("unfunded", _RED, unfunded / size)]
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}{unit * bool(value)}")
+    amounts_on(axes.yaxis, unit)
     axes.set_ylim(min(0.0, float(np.nanmin(net, initial=0.0)) / size * 1.1), max(1.3 * float(largest) / size, 1e-9))
     _draw_curves(axes, sizes, curves, f"lost, {currency} (bands: all seeds)")
 
@@ -70,7 +70,7 @@ def _draw_branching(axes: Any, sizes: Floats, points: Points) -> None:
     for label, (colour, name) in names.items():
         values = np.array([np.nan if point[name] is None else point[name] for point in points], np.float64)
         curves.append((label, colour, np.stack([values] * 3)))
-    axes.axhline(1.0, color=_GREY, linewidth=0.8)
+    axes.axhline(1.0, color=GREY, linewidth=0.8)
     axes.set_ylim(0.0, 1.1 * max(1.0, *(float(np.nanmax(values, initial=0.0)) for _, _, values in curves)))
     title = "branching; n: failures that another set off, of all; N2/N1: second generation over first"
     _draw_curves(axes, sizes, curves, title)
@@ -83,9 +83,9 @@ def _draw_curves(axes: Any, sizes: Floats, curves: Sequence[tuple[str, str, Floa
         axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(sizes, mean, color=colour, linewidth=1.8, marker="o", markersize=3)
         if len(known := mean[np.isfinite(mean)]):
-            labels.append((float(known[-1]), label, colour))
-    _style(axes, title)
-    _label_ends(axes, labels, float(sizes[-1]), gap=0.12)
+            labels.append(EndLabel(float(known[-1]), label, colour))
+    style(axes, title)
+    label_ends(axes, labels, float(sizes[-1]))
 
 
 def _draw_smallest(axes: Sequence[Any], facts: Mapping[str, Any]) -> None:
@@ -120,5 +120,5 @@ def _short(value: float) -> str:
         return f"{value * 100:.4g}%"
     if abs(value) < 1e6:
         return f"{value:,.6g}"
-    size, unit = _size_of(abs(value))
+    size, unit = size_of(abs(value))
     return f"{value / size:,.4g}{unit}"

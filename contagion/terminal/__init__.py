@@ -67,12 +67,17 @@ def summary_text(console: Console, run: Any, directory: str = "") -> str:
     table.add_column(overflow="fold", ratio=1)
     for label, block in _blocks(facts, currency, _Bars(console)):
         table.add_row(label, block)
-    sentence = Text(headline(facts, currency, bool(manifest.get("shock", True))), style="bold")
+    sentence = Text(headline(facts, currency, shocked(manifest)), style="bold")
     with console.capture() as captured:
         console.print(_title(facts, console.width), Padding(sentence, (1, 0)), table, "", sep="\n")
         for line in _closing(run, directory):
             console.print(line, soft_wrap=True)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def shocked(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a run had its shocks, or was the control run."""
+    return bool(manifest.get("shock", manifest.get("twin") != "control"))
 
 
 def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
@@ -314,12 +319,12 @@ def _twins(facts: Mapping[str, Any]) -> RenderableType:
         table.add_column(name, justify="right")
     own = {**facts, "net": facts["total_losses"]["net"]}
     for name, twin in {"this run": own, **facts["twins"]}.items():
-        label = f"{name} ({_TWINS[name]})" if name in _TWINS else name
+        label = f"{name} ({TWINS[name]})" if name in TWINS else name
         table.add_row(label, money(twin["net"]), f"{twin['failures']:,}", str(twin["cascade_depth"]))
     return table
 
 
-_TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
+TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
 
 
 def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:

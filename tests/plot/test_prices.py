@@ -37,7 +37,7 @@ def stub(prices: dict[str, list[tuple[float, float]]], kinds: dict[str, str] | N
 
 
 def test_only_what_moved_is_drawn_and_the_deepest_fall_comes_first() -> None:
-    from contagion.plot import moving
+    from contagion.plot.prices import moving
 
     flat, small, large = [(0.0, 1.0), (9.0, 1.0)], [(0.0, 100.0), (9.0, 99.0)], [(0.0, 5.0), (3.0, 1.0), (9.0, 4.0)]
     lines, left_out = moving(stub({"flat": flat, "small": small, "large": large}))
@@ -46,7 +46,8 @@ def test_only_what_moved_is_drawn_and_the_deepest_fall_comes_first() -> None:
 
 
 def test_more_markets_than_colours_are_counted() -> None:
-    from contagion.plot import PALETTE, moving
+    from contagion.plot.prices import moving
+    from contagion.plot.style import PALETTE
 
     run = stub({f"m{n}": [(0.0, 1.0), (9.0, 0.9 - n / 100)] for n in range(len(PALETTE) + 3)})
     lines, left_out = moving(run)
@@ -54,7 +55,7 @@ def test_more_markets_than_colours_are_counted() -> None:
 
 
 def test_liquidated_value_is_that_of_the_summary(cascade: Any) -> None:
-    from contagion.plot import liquidations
+    from contagion.plot.liquidations import liquidations
 
     times, values = liquidations(cascade)
     assert values.sum() == pytest.approx(cascade.facts["liquidated"]["value"])
@@ -77,6 +78,40 @@ def test_any_run_can_be_drawn(prices: dict[str, list[tuple[float, float]]], tmp_
     assert (tmp_path / "prices.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_and_patterns_choose_the_readers_of_a_price(cascade: Any) -> None:
+    from contagion.plot.prices import chosen
+
+    lines = chosen(cascade, ["pool", "orac*", "*oo*"])
+    assert [(line.name, line.kind) for line in lines] == [("pool", "market"), ("oracle", "oracle")]
+
+
+def test_a_price_that_there_is_not_is_answered_with_the_nearest(cascade: Any) -> None:
+    from contagion.plot.prices import chosen
+
+    with pytest.raises(KeyError, match="no price of 'pol'; did you mean 'pool'"):
+        chosen(cascade, "pol")
+
+
+def test_lines_at_one_place_are_told_apart_without_colour() -> None:
+    from matplotlib.figure import Figure
+
+    from contagion.plot.prices import draw_prices
+
+    axes, same = Figure().subplots(), [(0.0, 1.0), (600.0, 0.5)]
+    draw_prices(axes, stub({f"same{n}": same for n in range(8)}, {"same3": "oracle"}))
+    markers = [line.get_marker() for line in axes.lines if line.get_linestyle() == "None"]
+    assert len(set(markers)) == 8
+    assert {line.get_linestyle() for line in axes.lines if len(line.get_xdata()) == 3} == {"-", "--"}
+
+
+def test_more_prices_than_markers_are_refused() -> None:
+    from contagion.plot.prices import chosen
+
+    run = stub({f"m{n}": [(0.0, 1.0), (9.0, 0.9)] for n in range(9)})
+    with pytest.raises(ValueError, match="9 prices are more than can be told apart, 8: m0, m1"):
+        chosen(run, [f"m{n}" for n in range(9)])
+
+
 def test_plot_adds_a_picture_to_the_run_directory(tmp_path: Path) -> None:
     scenario = tmp_path / "cascade.toml"
     scenario.write_text(CASCADE, encoding="utf-8")
@@ -95,30 +130,3 @@ def test_a_missing_package_is_one_line_with_the_command_before_anything_runs(
     assert result.exit_code == 3
     assert result.stderr == "drawing needs matplotlib: pip install 'contagion-engine[plot]'\n"
     assert [path.name for path in tmp_path.iterdir()] == ["cascade.toml"]
-
-
-def curve(sizes: list[float], unfunded: list[float], smallest: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a fragility study with one seed, in which the depth of the first size is not known."""
-    points = [
-        {"size": size, "branching_ratio": None, "offspring": place or None, "unfunded_share": 0.0, "figures": {
-            name: {"mean": value, "least": value, "most": None} for name, value in (
-                ("total_losses.net", -1.0), ("total_losses.unfunded", lost), ("cascade_depth", place or None),
-                ("cascade_depth_weighted.mean", 1.0))}}
-        for place, (size, lost) in enumerate(zip(sizes, unfunded, strict=True))
-    ]  # fmt: skip
-    return {"scenario": "s", "shock": "shocks.x.size", "from": sizes[0], "to": sizes[-1], "seeds": [1],
-            "smallest": {"unfunded": None, "majority": None, "growth": None} | smallest, "points": points}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        curve([-0.01, -0.5], [0.0, 9.0], {"unfunded": {"size": -0.4}, "growth": {"size": -0.02}}),
-        curve([1e6, 2e6, 3e9], [0.0, 0.0, 0.0], {}),
-    ],
-)
-def test_any_curve_can_be_drawn_from_mild_to_severe(facts: dict[str, Any], tmp_path: Path) -> None:
-    from contagion.plot.fragility import draw
-
-    draw(facts, tmp_path / "fragility.png")
-    assert (tmp_path / "fragility.png").read_bytes().startswith(b"\x89PNG")
