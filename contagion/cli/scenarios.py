@@ -31,21 +31,24 @@ def validate(files: tuple[str, ...], allow_code: bool) -> None:
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write a small commented scenario into DIRECTORY to start from."""
+    """Write a small commented scenario into DIRECTORY to start from, named like the directory."""
+    import json
     from importlib.resources import files
 
     from contagion.terminal import quoted
 
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")
+    if name := directory.resolve().name:
+        text = text.replace('name = "starter"', f"name = {json.dumps(name)}", 1)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with open(path, "x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
     except FileExistsError as error:
         raise click.UsageError(f"{error.filename} is there already and is not overwritten") from None
-    name = quoted(str(path))
-    click.echo(f"wrote {path}. Next:\n  contagion validate {name}\n  contagion run {name}")
+    typed = quoted(str(path))
+    click.echo(f"wrote {path}. Next:\n  contagion validate {typed}\n  contagion run {typed}")
 
 
 @click.command("list")
