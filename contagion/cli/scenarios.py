@@ -39,8 +39,8 @@ def init(directory: Path) -> None:
 
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")
-    if name := directory.resolve().name:
-        text = text.replace('name = "starter"', f"name = {json.dumps(name)}", 1)
+    if (name := directory.resolve().name) and name.isprintable():
+        text = text.replace('name = "starter"', f"name = {json.dumps(name, ensure_ascii=False)}", 1)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with open(path, "x", encoding="utf-8", newline="\n") as stream:
