@@ -46,7 +46,8 @@ def check_graph(graph: nx.MultiDiGraph, *, allow_code: bool = False) -> list[sch
         if any(finding.path == (*path, "kind") for finding in findings) or "kind" not in data:
             continue
         findings += _check_params(path, data, context, allow_code)
-    for number, shock in enumerate(graph.graph.get("shocks", [])):
+    shocks = graph.graph.get("shocks", [])
+    for number, shock in enumerate(shocks if isinstance(shocks, list) else []):
         findings += _check_shock(("shocks", number), shock, context)
     return findings
 

@@ -191,7 +191,8 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
     """Return everything wrong with the nodes and edges of a graph, kinds' own parameters excepted."""
     if not isinstance(graph, nx.MultiDiGraph):
         return [Finding((), f"the exposure graph is an nx.MultiDiGraph, not {type(graph).__name__}")]
-    findings = [f for name, data in graph.nodes(data=True) for f in _check_node(graph, name, data)]
+    findings = _check_facts(graph.graph)
+    findings += [f for name, data in graph.nodes(data=True) for f in _check_node(graph, name, data)]
     names: dict[str, Path] = {}
     assets = {name for name, data in graph.nodes(data=True) if data.get("kind") == "asset"}
     known = {"asset": assets, "node": set(map(str, graph))}
@@ -201,8 +202,9 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
         if name in names:
             findings.append(Finding(path, f"a second edge {name!r}: give one of them a name of its own"))
         names[name] = path
-    if sum(data.get("kind") == "world" for _, data in graph.nodes(data=True)) != 1:
-        findings.append(Finding((), "a graph has exactly one node of kind 'world'"))
+    if (worlds := sum(data.get("kind") == "world" for _, data in graph.nodes(data=True))) != 1:
+        hint = "" if worlds else ": graph.add_node('world', kind='world')"
+        findings.append(Finding((), f"a graph has exactly one node of kind 'world'{hint}"))
     if not any(data.get("kind") == "asset" for _, data in graph.nodes(data=True)):
         findings.append(Finding((), "a graph has at least one node of kind 'asset'"))
     return findings
@@ -295,12 +297,27 @@ def _path(data: Mapping[str, Any], source: Any, target: Any) -> Path:
     return tuple(data.get("path") or ("edges", edge_name(str(source), str(target), data)))
 
 
+def _check_facts(facts: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong with what a graph itself states; a scenario's graph has it from the file."""
+    findings = []
+    for key, what in (("horizon_us", "whole microseconds: 3_600_000_000 is an hour"), ("seed", "an integer")):
+        value = facts.get(key, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            findings.append(Finding((key,), f"is {what}, not {short(value)}"))
+    if "horizon" in facts:
+        findings.append(Finding(("horizon",), "is of files: a graph states 'horizon_us', a number of microseconds"))
+    if not isinstance(facts.get("shocks", []), list):
+        findings.append(Finding(("shocks",), "is a list of tables, one a shock"))
+    return findings
+
+
 def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> list[Finding]:
     path = tuple(data.get("path") or ("nodes", str(name)))
     if name == "" and "kind" not in data:
         return []  # stands for what is missing at the end of an edge, which says so
     if not isinstance(name, str) or not name or len(name) > 200 or any(ord(c) < 32 for c in name):
-        return [Finding(path, "a node's name is text of 1 to 200 printable characters")]
+        hint = "" if isinstance(name, str) else f", not {short(name)}: nx.relabel_nodes(graph, str) makes text of names"
+        return [Finding(path, f"a node's name is text of 1 to 200 printable characters{hint}")]
     if "kind" not in data and "path" not in data:
         near = closest(name, (n for n, d in graph.nodes(data=True) if "kind" in d))
         ends = [(s, t, d) for s, t, d in graph.edges(data=True) if name in (s, t)]
@@ -360,7 +377,7 @@ def _check_edge(
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
-            findings.append(Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}"))
+            findings.append(Finding((*path, end), f"{name!r} is of kind {kind}; {data['role']} edges go {end} {wanted}"))
     try:
         role.params.model_validate({key: value for key, value in data.items() if key != "path"}, context=dict(known))
     except ValidationError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, get_args
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -47,6 +48,8 @@ def _duration(value: Any) -> int:
 
 
 def _number(value: Any) -> Decimal:
+    if isinstance(value, np.generic):  # as graphs made from arrays and data frames have them
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"a number was expected, not {value!r}")
     return parse_number(repr(value) if isinstance(value, float) else value)
