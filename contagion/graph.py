@@ -319,7 +319,7 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         hint = "" if isinstance(name, str) else f", not {short(name)}: nx.relabel_nodes(graph, str) makes text of names"
         return [Finding(path, f"a node's name is text of 1 to 200 printable characters{hint}")]
     if "kind" not in data and "path" not in data:
-        near = closest(name, (n for n, d in graph.nodes(data=True) if "kind" in d))
+        near = closest(name, (str(n) for n, d in graph.nodes(data=True) if "kind" in d))
         ends = [(s, t, d) for s, t, d in graph.edges(data=True) if name in (s, t)]
         return [
             Finding((*_path(d, s, t), "from" if name == s else "to"), f"there is no node {name!r}{near}")
@@ -377,7 +377,8 @@ def _check_edge(
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
-            findings.append(Finding((*path, end), f"{name!r} is of kind {kind}; {data['role']} edges go {end} {wanted}"))
+            what = f"{name!r} is of kind {kind}; {data['role']} edges go {end} {wanted}"
+            findings.append(Finding((*path, end), what))
     try:
         role.params.model_validate({key: value for key, value in data.items() if key != "path"}, context=dict(known))
     except ValidationError as error:

@@ -8,8 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.documents import (
-    FIGURES, LONG, NOT_RUN, PAGES, ROOT, Block, Desk, agrees, anchors, blocks, commands, inline, listed, on_top,
-    parse_command, patched, targets,
+    FIGURES,
+    LONG,
+    NOT_RUN,
+    PAGES,
+    ROOT,
+    Block,
+    Desk,
+    agrees,
+    anchors,
+    blocks,
+    commands,
+    inline,
+    listed,
+    on_top,
+    parse_command,
+    patched,
+    targets,
 )  # fmt: skip
 
 EVERYTHING = os.environ.get("CONTAGION_PAGES") == "all"
