@@ -59,15 +59,21 @@ def mechanism_of(kind: str, allow_code: bool = False) -> Any:
         if importlib.util.find_spec(module) is None:
             raise Misfit(("kind",), f"kind {kind!r} has no mechanism in this version")
         return importlib.import_module(module).MECHANISM
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name == kind:
-            return entry.load().MECHANISM
-    if not allow_code:
-        raise Misfit(("kind",), f"kind {kind!r} is code outside the package: run with --allow-code to trust it")
+    if "." not in kind and ":" not in kind:
+        raise Misfit(("kind",), f"no kind {kind!r}{closest(kind, schema.KINDS)}")
+    entry = next((entry for entry in installed() if entry.name == kind), None)
+    if entry is None and not allow_code:
+        what = f"no installed package has a kind {kind!r}; if it is a module, run with --allow-code to trust it"
+        raise Misfit(("kind",), what)
     try:
-        return importlib.import_module(kind).MECHANISM
+        return (entry.load() if entry else importlib.import_module(kind)).MECHANISM
     except (ImportError, AttributeError) as error:
         raise Misfit(("kind",), f"kind {kind!r} cannot be imported: {error}") from None
+
+
+def installed() -> list[importlib.metadata.EntryPoint]:
+    """Return the kinds that installed packages bring, by name: each is a module with a MECHANISM."""
+    return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
 
 
 def build(

@@ -143,7 +143,7 @@ AT_ONCE = {
 }
 """Roles without a latency of their own, and why."""
 
-NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "perimeter", "path")
+NODE_FACTS = ("kind", "stands_as", "domain", "sector", "marks", "balances", "perimeter", "path")
 """Node attributes that belong to the graph; all others are parameters of the mechanism."""
 
 
@@ -331,6 +331,9 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         findings.append(Finding((*path, "kind"), missing("kind", data)))
     elif not isinstance(kind, str) or (kind not in KINDS and "." not in kind and ":" not in kind):
         findings.append(Finding((*path, "kind"), f"no kind {short(kind)}{closest(str(kind)[:200], KINDS)}"))
+    if "stands_as" in data and (str(kind) in KINDS or str(data["stands_as"]) not in KINDS):
+        what = "is for kinds of other packages: the kind of ours whose place they take at the ends of edges"
+        findings.append(Finding((*path, "stands_as"), what))
     if "domain" in data and data["domain"] not in DOMAINS:
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
     if "balances" in data:

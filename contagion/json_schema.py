@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contagion.assembly import mechanism_of
+from contagion.assembly import installed, mechanism_of
 from contagion.errors import Misfit
 from contagion.graph import DOMAINS, KINDS, ROLES
 from contagion.scenario import ScenarioParams
@@ -36,6 +36,15 @@ def kinds() -> Iterator[tuple[str, Any, str]]:
         except Misfit:
             continue
         yield kind, mechanism, _first_line(mechanism.__module__)
+
+
+def foreign_kinds() -> Iterator[tuple[str, str]]:
+    """Return (kind, first line about it) of every kind that an installed package brings, or why it cannot be used."""
+    for entry in installed():
+        try:
+            yield entry.name, _first_line(mechanism_of(entry.name).__module__)
+        except Misfit as misfit:
+            yield entry.name, misfit.what
 
 
 def scenario_schema() -> dict[str, Any]:

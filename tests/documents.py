@@ -7,6 +7,7 @@ A page has a directory of its own, in which its blocks follow one another:
 * ``console``: commands with a word about each, parsed and not run.
 * ``diff``: a change, made to the file that it names.
 * ``toml``: a scenario, or one's beginning and tables, added to what ``<!-- on top of: interbank -->`` names; validated.
+  ``<!-- added to: first/scenario.toml -->`` changes that file, for the commands that follow.
 * ``python``: run, all blocks of a page in one namespace. With ``>>>``, as ``pycon``, it is pytest's (doctest).
 * Whatever stands under a line that begins with a file's name in backticks and ends with a colon: that file.
 
@@ -19,7 +20,6 @@ import io
 import os
 import re
 import shlex
-import stat
 import subprocess
 import sys
 import tomllib
@@ -39,6 +39,7 @@ from contagion.cli import main
 from contagion.errors import BadInput
 from contagion.graph import knock_out
 from contagion.scenario import load, shipped
+from tests.installation import install
 
 ROOT = Path(contagion.__file__).resolve().parent.parent
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
@@ -225,13 +226,16 @@ class Desk:
     printed: str | None = None
 
     def __post_init__(self) -> None:
-        shim = self.directory / ".bin" / "contagion"
-        shim.parent.mkdir(parents=True)
-        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m contagion "$@"\n', encoding="utf-8")
-        shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
+        place = self.directory / ".bin"
+        place.mkdir(parents=True)
+        python = shlex.quote(sys.executable)
+        for name, command in (("contagion", f"{python} -m contagion"), ("python", python)):
+            (place / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+            (place / name).chmod(0o755)
+        self.site = self.directory / ".site"
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("CONTAGION_")} | {
-            "PATH": os.pathsep.join((str(shim.parent), os.environ.get("PATH", ""))), "PYTHONPATH": str(ROOT),
-            "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": os.pathsep.join((str(place), os.environ.get("PATH", ""))), "PYTHONUTF8": "1",
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(self.site))), "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
 
     def take(self, block: Block) -> None:
@@ -265,8 +269,12 @@ class Desk:
         skipped = [key for key in named if block.text.startswith(key[1])]
         if skipped and not (self.everything and skipped[0] in LONG):
             return
+        script = block.text
+        if wanted := re.match(r"pip install \./(\S+)\n", script):
+            install(self.directory / wanted[1], self.site)
+            script = script[wanted.end() :]
         done = subprocess.run(
-            ["sh", "-eu", "-c", block.text], cwd=self.directory, env=self.environment, text=True, encoding="utf-8",
+            ["sh", "-eu", "-c", script], cwd=self.directory, env=self.environment, text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         wanted = re.fullmatch(r"exit (\d+)", block.comment)
@@ -289,6 +297,10 @@ class Desk:
         path.write_text(patched(path.read_text(encoding="utf-8"), block.text), encoding="utf-8", newline="\n")
 
     def _validate(self, block: Block) -> None:
+        if changed := re.fullmatch(r"added to: (\S+)", block.comment):
+            path = self.directory / changed[1]
+            path.write_text(on_top(path.read_text(encoding="utf-8"), block.text), encoding="utf-8", newline="\n")
+            return
         below = re.fullmatch(r"on top of: (\S+)", block.comment)
         text, folder = block.text, self.directory
         if below:

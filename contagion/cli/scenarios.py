@@ -54,15 +54,16 @@ def init(directory: Path) -> None:
 @click.command("list")
 @shell.as_json
 def list_(as_json: bool) -> None:
-    """List the shipped scenarios and the kinds of nodes."""
-    from contagion.json_schema import kinds
+    """List the shipped scenarios and the kinds of nodes, those of installed packages too."""
+    from contagion.json_schema import foreign_kinds, kinds
     from contagion.scenario import shipped
     from contagion.source import read_source
 
     scenarios = [
         {"name": name, "title": str(read_source(path).data.get("title", ""))} for name, path in shipped().items()
     ]
-    mechanisms = [{"kind": kind, "about": about} for kind, _, about in kinds()]
+    every = [*((kind, about) for kind, _, about in kinds()), *foreign_kinds()]
+    mechanisms = [{"kind": kind, "about": about} for kind, about in every]
     if as_json:
         shell.print_json({"scenarios": scenarios, "mechanisms": mechanisms})
         return
