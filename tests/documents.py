@@ -9,7 +9,8 @@ A page has a directory of its own, in which its blocks follow one another:
 * ``toml``: a scenario, or one's beginning and tables, added to what ``<!-- on top of: interbank -->`` names; validated.
   ``<!-- added to: first/scenario.toml -->`` changes that file, for the commands that follow.
 * ``python``: run, all blocks of a page in one namespace. With ``>>>``, as ``pycon``, it is pytest's (doctest).
-* Whatever stands under a line that begins with a file's name in backticks and ends with a colon: that file.
+* Whatever stands under a line that begins with a file's name in backticks and ends with a colon: that file, if the name
+  ends as the language says.
 
 Any other language is an error. What is not run is named in `NOT_RUN`, `LONG` and `FOREIGN`, and parsed all the same.
 """
@@ -78,8 +79,8 @@ class Block(NamedTuple):
     @property
     def file(self) -> str:
         """Return the name of the file that the line above says this is, or nothing."""
-        named = re.match(r"`([^`\s]+\.\w+)`.*:$", self.above)
-        return named[1] if named else ""
+        named = re.match(r"`([^`\s]+\.(\w+))`.*:$", self.above)
+        return named[1] if named and named[2] == {"python": "py"}.get(self.language, self.language) else ""
 
 
 def blocks(markdown: str) -> Iterator[Block]:
@@ -240,7 +241,7 @@ class Desk:
 
     def take(self, block: Block) -> None:
         """Do what a block of its language has to do; AssertionError where it does not."""
-        if block.file and block.language not in ("diff", "text"):
+        if block.file:
             self._write(block)
             return
         known = {
@@ -292,7 +293,8 @@ class Desk:
 
     def _patch(self, block: Block) -> None:
         named = re.search(r"(?m)^\+\+\+ (\S+)", block.text)
-        path = self.directory / (named[1] if named else block.file)
+        assert named, "the diff names no file"
+        path = self.directory / named[1]
         assert path.is_file(), f"the diff changes {path.name}, which is not there"
         path.write_text(patched(path.read_text(encoding="utf-8"), block.text), encoding="utf-8", newline="\n")
 

@@ -43,3 +43,14 @@ def test_its_links_happen_as_told_and_a_milder_shock_meets_its_target() -> None:
         facts = facts_of("run", "mine/scenario.toml", "--no-twins", "-s", f"shocks.sale.size={size}")
         assert facts["links"]["order"] == {"links": 3, "happened": 3, "pairs": 3, "in_order": 3, "tau": 1.0}
         assert facts_of("targets", facts["directory"])["inside"] == met
+
+
+def test_events_that_look_alike_are_told_apart_to_the_last_digit() -> None:
+    """Without the loop the lender's interest is another, and with it the first liquidation, by some base units."""
+    CliRunner().invoke(main, ["init", "mine"])
+    for name, *options in (("base",), ("without", "--knock-out", "loops")):
+        facts_of("run", "mine/scenario.toml", "--no-twins", "-o", name, *options)
+    text = CliRunner().invoke(main, ["diff", "base", "without"]).stdout
+    assert "differ in quantity (677,909,045 and 677,909,034), value (2,541.390175 and 2,541.390134)" in " ".join(
+        text.split()
+    )
