@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from contagion.errors import closest, missing
 from contagion.network import Edge, Network, Node
-from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, short
+from contagion.params import Amount, AssetName, Duration, NodeName, Number, Params, Positive, explain, plain, short
 
 Path = tuple[str | int, ...]
 
@@ -301,7 +301,7 @@ def _check_facts(facts: Mapping[str, Any]) -> list[Finding]:
     """Return what is wrong with what a graph itself states; a scenario's graph has it from the file."""
     findings = []
     for key, what in (("horizon_us", "whole microseconds: 3_600_000_000 is an hour"), ("seed", "an integer")):
-        value = facts.get(key, 0)
+        value = plain(facts.get(key, 0))
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             findings.append(Finding((key,), f"is {what}, not {short(value)}"))
     if "horizon" in facts:

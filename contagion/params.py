@@ -33,10 +33,16 @@ class Params(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        value = _own(value)
         field = cls.model_fields.get(info.field_name or "")
         if isinstance(value, bool) and field is not None and field.annotation in (int, int | None):
             raise ValueError(f"a number was expected, not {str(value).lower()}")
         return value
+
+
+def _own(value: Any) -> Any:
+    """Return a number of NumPy's, as graphs made from arrays have them, as one of Python's; all else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _duration(value: Any) -> int:
@@ -48,8 +54,7 @@ def _duration(value: Any) -> int:
 
 
 def _number(value: Any) -> Decimal:
-    if isinstance(value, np.generic):  # as graphs made from arrays and data frames have them
-        value = value.item()
+    value = _own(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"a number was expected, not {value!r}")
     return parse_number(repr(value) if isinstance(value, float) else value)
@@ -114,7 +119,8 @@ def short(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: decimals become numbers, tuples lists."""
+    """Return a value as JSON knows it: decimals and NumPy's numbers become numbers, tuples lists."""
+    value = _own(value)
     if isinstance(value, BaseModel):
         return plain(value.model_dump())
     if isinstance(value, Decimal) and not value.is_finite():
