@@ -12,6 +12,8 @@ A page has a directory of its own, in which its blocks follow one another:
 * Whatever stands under a line that begins with a file's name in backticks and ends with a colon: that file, if the name
   ends as the language says.
 
+* ``r``: left alone.
+
 Any other language is an error. What is not run is named in `NOT_RUN`, `LONG` and `FOREIGN`, and parsed all the same.
 """
 
@@ -246,7 +248,7 @@ class Desk:
             return
         known = {
             "sh": self._run, "text": self._compare, "console": self._list, "diff": self._patch, "toml": self._validate,
-            "python": self._execute, "pycon": self._execute,
+            "python": self._execute, "pycon": self._execute, "r": self._leave,
         }  # fmt: skip
         assert block.language in known, f"no rule for a block of {block.language or 'no language'}"
         known[block.language](block)
@@ -318,6 +320,10 @@ class Desk:
             load(path)
         except BadInput as error:
             raise AssertionError(str(error)) from None
+
+    def _leave(self, block: Block) -> None:
+        """Leave a block in R alone: no machine of ours need have it."""
+        self.printed = None
 
     def _execute(self, block: Block) -> None:
         if ">>>" in block.text:
