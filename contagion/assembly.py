@@ -47,7 +47,8 @@ def check_graph(graph: nx.MultiDiGraph, *, allow_code: bool = False) -> list[sch
         if any(finding.path == (*path, "kind") for finding in findings) or "kind" not in data:
             continue
         findings += _check_params(path, data, context, allow_code)
-    for number, shock in enumerate(graph.graph.get("shocks", [])):
+    shocks = graph.graph.get("shocks", [])
+    for number, shock in enumerate(shocks if isinstance(shocks, list) else []):
         findings += _check_shock(("shocks", number), shock, context)
     return findings
 
@@ -59,15 +60,21 @@ def mechanism_of(kind: str, allow_code: bool = False) -> Any:
         if importlib.util.find_spec(module) is None:
             raise Misfit(("kind",), f"kind {kind!r} has no mechanism in this version")
         return importlib.import_module(module).MECHANISM
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name == kind:
-            return entry.load().MECHANISM
-    if not allow_code:
-        raise Misfit(("kind",), f"kind {kind!r} is code outside the package: run with --allow-code to trust it")
+    if "." not in kind and ":" not in kind:
+        raise Misfit(("kind",), f"no kind {kind!r}{closest(kind, schema.KINDS)}")
+    entry = next((entry for entry in installed() if entry.name == kind), None)
+    if entry is None and not allow_code:
+        what = f"no installed package has a kind {kind!r}; if it is a module, run with --allow-code to trust it"
+        raise Misfit(("kind",), what)
     try:
-        return importlib.import_module(kind).MECHANISM
+        return (entry.load() if entry else importlib.import_module(kind)).MECHANISM
     except (ImportError, AttributeError) as error:
         raise Misfit(("kind",), f"kind {kind!r} cannot be imported: {error}") from None
+
+
+def installed() -> list[importlib.metadata.EntryPoint]:
+    """Return the kinds that installed packages bring, by name: each is a module with a MECHANISM."""
+    return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
 
 
 def kinds() -> Iterator[tuple[str, Any, str]]:
@@ -77,7 +84,20 @@ def kinds() -> Iterator[tuple[str, Any, str]]:
             mechanism = mechanism_of(kind)
         except Misfit:
             continue
-        yield kind, mechanism, (sys.modules[mechanism.__module__].__doc__ or "").strip().split("\n")[0]
+        yield kind, mechanism, _first_line(mechanism.__module__)
+
+
+def foreign_kinds() -> Iterator[tuple[str, str]]:
+    """Yield (kind, first line about it) of every kind that an installed package brings, or why it cannot be used."""
+    for entry in installed():
+        try:
+            yield entry.name, _first_line(mechanism_of(entry.name).__module__)
+        except Misfit as misfit:
+            yield entry.name, misfit.what
+
+
+def _first_line(module: str) -> str:
+    return (sys.modules[module].__doc__ or "").strip().split("\n")[0]
 
 
 def build(

@@ -143,7 +143,7 @@ AT_ONCE = {
 }
 """Roles without a latency of their own, and why."""
 
-NODE_FACTS = ("kind", "domain", "sector", "marks", "balances", "perimeter", "path")
+NODE_FACTS = ("kind", "stands_as", "domain", "sector", "marks", "balances", "perimeter", "path")
 """Node attributes that belong to the graph; all others are parameters of the mechanism."""
 
 
@@ -191,7 +191,8 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
     """Return everything wrong with the nodes and edges of a graph, kinds' own parameters excepted."""
     if not isinstance(graph, nx.MultiDiGraph):
         return [Finding((), f"the exposure graph is an nx.MultiDiGraph, not {type(graph).__name__}")]
-    findings = [f for name, data in graph.nodes(data=True) for f in _check_node(graph, name, data)]
+    findings = _check_facts(graph.graph)
+    findings += [f for name, data in graph.nodes(data=True) for f in _check_node(graph, name, data)]
     names: dict[str, Path] = {}
     assets = {name for name, data in graph.nodes(data=True) if data.get("kind") == "asset"}
     known = {"asset": assets, "node": set(map(str, graph))}
@@ -201,8 +202,9 @@ def check(graph: nx.MultiDiGraph) -> list[Finding]:
         if name in names:
             findings.append(Finding(path, f"a second edge {name!r}: give one of them a name of its own"))
         names[name] = path
-    if sum(data.get("kind") == "world" for _, data in graph.nodes(data=True)) != 1:
-        findings.append(Finding((), "a graph has exactly one node of kind 'world'"))
+    if (worlds := sum(data.get("kind") == "world" for _, data in graph.nodes(data=True))) != 1:
+        hint = "" if worlds else ": graph.add_node('world', kind='world')"
+        findings.append(Finding((), f"a graph has exactly one node of kind 'world'{hint}"))
     if not any(data.get("kind") == "asset" for _, data in graph.nodes(data=True)):
         findings.append(Finding((), "a graph has at least one node of kind 'asset'"))
     return findings
@@ -295,14 +297,29 @@ def _path(data: Mapping[str, Any], source: Any, target: Any) -> Path:
     return tuple(data.get("path") or ("edges", edge_name(str(source), str(target), data)))
 
 
+def _check_facts(facts: Mapping[str, Any]) -> list[Finding]:
+    """Return what is wrong with what a graph itself states; a scenario's graph has it from the file."""
+    findings = []
+    for key, what in (("horizon_us", "whole microseconds: 3_600_000_000 is an hour"), ("seed", "an integer")):
+        value = plain(facts.get(key, 0))
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            findings.append(Finding((key,), f"is {what}, not {short(value)}"))
+    if "horizon" in facts:
+        findings.append(Finding(("horizon",), "is of files: a graph states 'horizon_us', a number of microseconds"))
+    if not isinstance(facts.get("shocks", []), list):
+        findings.append(Finding(("shocks",), "is a list of tables, one a shock"))
+    return findings
+
+
 def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> list[Finding]:
     path = tuple(data.get("path") or ("nodes", str(name)))
     if name == "" and "kind" not in data:
         return []  # stands for what is missing at the end of an edge, which says so
     if not isinstance(name, str) or not name or len(name) > 200 or any(ord(c) < 32 for c in name):
-        return [Finding(path, "a node's name is text of 1 to 200 printable characters")]
+        hint = "" if isinstance(name, str) else f", not {short(name)}: nx.relabel_nodes(graph, str) makes text of names"
+        return [Finding(path, f"a node's name is text of 1 to 200 printable characters{hint}")]
     if "kind" not in data and "path" not in data:
-        near = closest(name, (n for n, d in graph.nodes(data=True) if "kind" in d))
+        near = closest(name, (str(n) for n, d in graph.nodes(data=True) if "kind" in d))
         ends = [(s, t, d) for s, t, d in graph.edges(data=True) if name in (s, t)]
         return [
             Finding((*_path(d, s, t), "from" if name == s else "to"), f"there is no node {name!r}{near}")
@@ -314,6 +331,9 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
         findings.append(Finding((*path, "kind"), missing("kind", data)))
     elif not isinstance(kind, str) or (kind not in KINDS and "." not in kind and ":" not in kind):
         findings.append(Finding((*path, "kind"), f"no kind {short(kind)}{closest(str(kind)[:200], KINDS)}"))
+    if "stands_as" in data and (str(kind) in KINDS or str(data["stands_as"]) not in KINDS):
+        what = "is for kinds of other packages: the kind of ours whose place they take at the ends of edges"
+        findings.append(Finding((*path, "stands_as"), what))
     if "domain" in data and data["domain"] not in DOMAINS:
         findings.append(Finding((*path, "domain"), f"a domain is one of {', '.join(DOMAINS)}"))
     if "balances" in data:
@@ -360,7 +380,8 @@ def _check_edge(
         kind = graph.nodes[name].get("stands_as", graph.nodes[name].get("kind"))
         if isinstance(kind, str) and kind in KINDS and kind not in kinds:
             wanted = ", ".join(sorted(kinds)) if len(kinds) < 9 else "another kind"
-            findings.append(Finding((*path, end), f"{name!r} is a {kind}; {data['role']} edges go {end} {wanted}"))
+            what = f"{name!r} is of kind {kind}; {data['role']} edges go {end} {wanted}"
+            findings.append(Finding((*path, end), what))
     try:
         role.params.model_validate({key: value for key, value in data.items() if key != "path"}, context=dict(known))
     except ValidationError as error:

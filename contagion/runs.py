@@ -142,11 +142,12 @@ class Run:
         """
         return explain(self.tables["events"], self.tables["contributions"], self.books, what)
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: str | Path) -> None:
         """Write the run into a new directory, or one that `recorded` has claimed for it.
 
         Each file appears whole or not at all, the manifest last. FileExistsError when the directory has files.
         """
+        directory = Path(directory)
         if _status(directory) != "running":
             claim(directory, self.manifest)
         if self.source:
@@ -251,8 +252,9 @@ def differing(one: Run, other: Run) -> list[str]:
     return [name for name in names if not one.table(name).equals(other.table(name))]
 
 
-def load_run(directory: Path) -> Run:
+def load_run(directory: str | Path) -> Run:
     """Return a saved run. BadInput when the directory is not a complete one, or a file of it not what a run writes."""
+    directory = Path(directory)
     manifest = read_manifest(directory)
     if manifest.get("status") != "complete":
         raise unreadable(directory, f"the run is {manifest.get('status', 'without a status')}, not complete")

@@ -296,7 +296,7 @@ class Loss(_Shock):
         """Refuse who keeps what belongs to others, and more than can be counted."""
         if (kind := sim.network.nodes[sim.network.ids[self.node]].kind) in MARKETS | {"population", "exchange"}:
             raise Misfit(
-                ("node",), f"{self.node!r} is a {kind}: what it has belongs to others, and it is theirs to lose"
+                ("node",), f"{self.node!r} is of kind {kind}: what it has belongs to others, and it is theirs to lose"
             )
         _check_size(sim, self.asset, self.quantity)
 

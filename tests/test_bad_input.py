@@ -105,7 +105,11 @@ SINGLE = {
     "no end": ('from = "keeper"\n', "", "an edge needs 'from' and 'to'"),
     "end that is a number": ('from = "keeper"', "from = 3", "an edge needs 'from' and 'to'"),
     "end that is a list": ('from = "keeper"', "from = [[1]]", "an edge needs 'from' and 'to'"),
-    "wrong end": ('from = "keeper"\nto = "pool"', 'from = "keeper"\nto = "lender"', "'lender' is a lending_protocol"),
+    "wrong end": (
+        'from = "keeper"\nto = "pool"',
+        'from = "keeper"\nto = "lender"',
+        "'lender' is of kind lending_protocol",
+    ),
     "negative latency": ('latency = "1s"', 'latency = "-1s"', "edges[0].latency"),
     "two edges of one name": ('name = "oracle-feed"', 'name = "pool:prices:oracle"', "a second edge"),
     "two oracles for a reserve": (

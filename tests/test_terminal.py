@@ -37,6 +37,15 @@ def test_a_harmless_shock_is_called_harmless() -> None:
     assert headline(facts, "USD").startswith("Nothing failed: the shock went no further. ")
 
 
+def test_the_title_says_how_a_run_departs_from_its_scenario(cascade: Any) -> None:
+    console, changed = console_on(io.StringIO()), copy.copy(cascade)
+    changed.manifest = cascade.manifest | {"knock_outs": ["keeper"], "overrides": ["shocks.0.quantity=9"]}
+    assert summary_text(console, cascade).startswith("two-borrowers   ")
+    title = summary_text(console, changed)[:160].split(" digest ")[0]
+    assert "two-borrowers, without keeper," in title and "seed 0" in title
+    assert "shocks.0.quantity=9" in summary_text(console, changed).splitlines()[1]
+
+
 def test_one_failure_is_not_plural(cascade: Any) -> None:
     facts = cascade.facts | {"failures": 1, "cascade_depth": 1}
     assert headline(facts, "USD").startswith("1 failure in 1 generation; ")

@@ -35,35 +35,39 @@ def validate(files: tuple[str, ...], allow_code: bool) -> None:
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write a small commented scenario into DIRECTORY to start from."""
+    """Write a small commented scenario into DIRECTORY to start from, named like the directory."""
+    import json
     from importlib.resources import files
 
     from contagion.terminal import quoted
 
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")
+    if (name := directory.resolve().name) and name.isprintable():
+        text = text.replace('name = "starter"', f"name = {json.dumps(name, ensure_ascii=False)}", 1)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with open(path, "x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
     except FileExistsError as error:
         raise click.UsageError(f"{error.filename} is there already and is not overwritten") from None
-    name = quoted(str(path))
-    click.echo(f"wrote {path}. Next:\n  contagion validate {name}\n  contagion run {name}")
+    typed = quoted(str(path))
+    click.echo(f"wrote {path}. Next:\n  contagion validate {typed}\n  contagion run {typed}")
 
 
 @click.command("list")
 @shell.as_json
 def list_(as_json: bool) -> None:
-    """List the shipped scenarios and the kinds of nodes."""
-    from contagion.assembly import kinds
+    """List the shipped scenarios and the kinds of nodes, those of installed packages too."""
+    from contagion.assembly import foreign_kinds, kinds
     from contagion.scenario import shipped
     from contagion.source import read_source
 
     scenarios = [
         {"name": name, "title": str(read_source(path).data.get("title", ""))} for name, path in shipped().items()
     ]
-    mechanisms = [{"kind": kind, "about": about} for kind, _, about in kinds()]
+    every = [*((kind, about) for kind, _, about in kinds()), *foreign_kinds()]
+    mechanisms = [{"kind": kind, "about": about} for kind, about in every]
     if as_json:
         shell.print_json({"scenarios": scenarios, "mechanisms": mechanisms})
         return

@@ -69,7 +69,7 @@ def summary_text(console: Console, run: Any, directory: str = "") -> str:
         table.add_row(label, block)
     sentence = Text(headline(facts, currency, shocked(manifest)), style="bold")
     with console.capture() as captured:
-        console.print(_title(facts, console.width), Padding(sentence, (1, 0)), table, "", sep="\n")
+        console.print(_title(facts, manifest, console.width), Padding(sentence, (1, 0)), table, "", sep="\n")
         for line in _closing(run, directory):
             console.print(line, soft_wrap=True)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
@@ -109,13 +109,15 @@ class _Bars:
         return Text((self.full * length).ljust(_BAR), style="red" if value > 0 else "green")
 
 
-def _title(facts: Mapping[str, Any], width: int) -> RenderableType:
-    left = Text(str(facts["scenario"] or "a graph"), style="bold")
+def _title(facts: Mapping[str, Any], manifest: Mapping[str, Any], width: int) -> RenderableType:
+    """Return the scenario's name and how this run departs from it, and what identifies the run."""
+    changes = [*(f"without {name}" for name in manifest.get("knock_outs", ())), *manifest.get("overrides", ())]
+    left = Text(", ".join([str(facts["scenario"] or "a graph"), *changes]), style="bold")
     simulated = format_duration(round(facts["sim_seconds"] * SECOND))
     right = Text(f"seed {facts['seed']} · {simulated} simulated · digest {facts['digest'][:12]}", style="dim")
-    grid = Table.grid(expand=True)
-    grid.add_column()
-    grid.add_column(justify="right")
+    grid = Table.grid(expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(overflow="fold")
+    grid.add_column(justify="right", no_wrap=True)
     grid.add_row(left, right)
     return Group(grid, Rule(style="dim"))
 

@@ -161,6 +161,15 @@ def _parting(parting: Mapping[str, Any] | None) -> Iterable[str]:
     yield f"the same for {count(parting['events'], 'event')} after the opening, and then"
     for key in "ab":
         yield f"{key.upper()}: {_event(parting[key])}"
+    a, b = parting["a"], parting["b"]
+    if a and b and _event(a) == _event(b | {"event": a["event"]}):  # the same, as far as it is shown
+        yield "which differ in " + ", ".join(
+            f"{key} ({_exact(a[key])} and {_exact(b[key])})" for key in a if key != "event" and a[key] != b[key]
+        )
+
+
+def _exact(value: Any) -> str:
+    return f"{round(value, 9):,}" if isinstance(value, int | float) else str(value)
 
 
 def _event(event: Mapping[str, Any] | None) -> str:

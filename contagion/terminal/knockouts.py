@@ -31,7 +31,7 @@ def attribution_text(
     span = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
     head = f"{facts['scenario'] or 'a graph'} and what it is without some of its parts: {facts['runs']:,} runs, {span}"
     parts: list[RenderableType] = [Text(head, style="bold"), Rule(style="dim"), Padding(_legend(facts, about), (1, 0))]
-    for key in facts["base"]:
+    for key in filter(lambda key: _known(facts, key), facts["base"]):
         parts += [
             Text(f"{_title(key)}{_unit(key, currency)}", style="cyan"),
             Padding(_figure(facts, key), (0, 0, 1, 2)),
@@ -48,6 +48,13 @@ _CLOSING = (
     "(Student's t). Same sign: the seeds in which it has the sign of its mean. Joint: what removing all does beyond "
     "the sum of what removing each does. ±: standard error of a share over the random orders."
 )
+
+
+def _known(facts: Mapping[str, Any], key: str) -> bool:
+    """Return whether any run has a figure; amplification, for one, needs the twins."""
+    return facts["base"][key]["mean"] is not None or any(
+        row["figures"][key]["without"] is not None for row in facts["knock_outs"]
+    )
 
 
 def _legend(facts: Mapping[str, Any], about: Mapping[str, str]) -> RenderableType:

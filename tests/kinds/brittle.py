@@ -17,7 +17,6 @@ class Brittle:
 
         breaks_on: list[int] = []
         breaks_on_shuffled: bool = False
-        stands_as: str = "account"
 
     opens = 6
     reacts: ClassVar[bool] = True

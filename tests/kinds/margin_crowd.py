@@ -33,7 +33,6 @@ class MarginCrowd:
         book: NodeName
         coin: AssetName
         members: list[Member]
-        stands_as: str = "population"
 
     opens = 5
     reacts: ClassVar[bool] = False

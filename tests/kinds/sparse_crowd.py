@@ -22,12 +22,11 @@ class SparseCrowd:
     """Members who pay a unit each, in their order."""
 
     class Params(Parameters):
-        """`members` are the opening balances in base units; `stands_as` lets the crowd stand where an account may."""
+        """`members` are the opening balances in base units."""
 
         asset: AssetName
         members: list[int]
         dense: bool = False
-        stands_as: str = "account"
 
     opens = 6
     reacts: ClassVar[bool] = True

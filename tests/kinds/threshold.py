@@ -19,10 +19,9 @@ class Threshold:
     """A node that fails once."""
 
     class Params(Parameters):
-        """`need` is the number of failed debtors that it takes; `stands_as` lets it stand where a bank may."""
+        """`need` is the number of failed debtors that it takes."""
 
         need: int = Field(default=1, ge=1)
-        stands_as: str = "bank"
 
     opens = 6
     reacts: ClassVar[bool] = True

@@ -126,6 +126,7 @@ def test_beyond_twelve_names_orders_are_sampled_and_shares_still_sum_to_the_whol
     assert shares["interaction"] == exact["interaction"]
     text = attribution_text(console_on(io.StringIO()), found.facts, {})
     assert "Shapley, 40 random orders" in text
+    assert "Net loss" in text and "Amplification" not in text  # without twins nothing is known of it
     assert re.search(r"loops +± \S", text)
 
 
