@@ -34,7 +34,7 @@ def init(directory: Path) -> None:
     """Write a small commented scenario into DIRECTORY to start from."""
     from importlib.resources import files
 
-    from contagion.terminal import quoted
+    from contagion.words import quoted
 
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")

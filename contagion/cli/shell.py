@@ -128,7 +128,7 @@ def next_free(path: Path) -> Path:
 
 def command_line(ctx: click.Context, changes: Mapping[str, Any] | None = None) -> str:
     """Return the command that was typed, options spelled out, with some values changed."""
-    from contagion.terminal import quoted
+    from contagion.words import quoted
 
     words = ["contagion", str(ctx.info_name)]
     for parameter in ctx.command.params:

@@ -1,0 +1,62 @@
+"""Tables that are there when there is something to tell: targets, links, and knock-outs from an attribution."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from contagion.metrics.targets import compare
+from contagion.report.tables import Table
+
+
+class Study(NamedTuple):
+    """A table under a heading, with what it says in a sentence."""
+
+    id: str
+    title: str
+    caption: str
+    table: Table
+
+
+def tables(run: Any, attribution: Mapping[str, Any] | None) -> list[Study]:
+    """Return the tables that this run has."""
+    found = [_targets(run), _links(run), _knock_outs(attribution)]
+    return [study for study in found if study]
+
+
+def _targets(run: Any) -> Study | None:
+    rows = compare(run.facts, run.scenario.get("targets", []))
+    if not rows:
+        return None
+    words = {True: "inside", False: "outside", None: "no such figure"}
+    cells = [
+        (row["id"], row["value"], row["low"], row["high"], words[row["inside"]], row.get("observed") or "", row.get("source") or "")
+        for row in rows
+    ]
+    met = sum(row["inside"] is True for row in rows)
+    caption = f"{met} of {len(rows)} figures are inside the observed range."
+    return Study("targets", "Simulated against observed", caption, Table("targets", ("fact", "simulated", "from", "to", "", "observed", "source"), cells))
+
+
+def _links(run: Any) -> Study | None:
+    told = run.facts.get("links")
+    if not told:
+        return None
+    cells = [(row["stated"], row["title"], row["rank"], row["first"], row["events"]) for row in told["seen"].values()]
+    order = told["order"]
+    tau = "" if order["tau"] is None else f", Kendall's tau {order['tau']:.2f}"
+    caption = f"{order['happened']} of {order['links']} links happened; {order['in_order']} of {order['pairs']} pairs in the stated order{tau}."
+    columns = ("stated", "link", "happened as number", "first at, seconds", "events")
+    return Study("links", "The chain, link by link", caption, Table("links", columns, cells))
+
+
+def _knock_outs(attribution: Mapping[str, Any] | None) -> Study | None:
+    if not attribution or not attribution["knock_outs"]:
+        return None
+    cells = []
+    for row in attribution["knock_outs"]:
+        for figure, effect in row["figures"].items():
+            if effect["difference"] is not None:
+                cells.append((row["name"], figure, effect["base"], effect["without"], effect["difference"], effect["low"], effect["high"]))
+    columns = ("without", "figure", "with it", "without it", "change", "95% from", "95% to")
+    seeds = len(attribution["seeds"])
+    caption = f"Means over {seeds} seed{'s' * (seeds != 1)}, paired with the run of the same seed; change is without minus with."
+    return Study("knock-outs", "Knock-outs", caption, Table("knock-outs", columns, cells, shown=1_000))
