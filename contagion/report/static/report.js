@@ -172,6 +172,10 @@
     }
 
     Object.assign(range, { min: START, max: END, step: "any" });
+    const picture = element("network");
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "group");
+    picture.setAttribute("aria-label", "The network at the clock. Space plays, left and right go to a failure.");
     play.addEventListener("click", toggle);
     element("previous").addEventListener("click", () => jump(previous()));
     element("next").addEventListener("click", () => jump(next()));
@@ -185,78 +189,104 @@
 
   /* ---- charts ---- */
 
-  // The same patterns as the classes series-1 to series-8 of the style sheet.
-  const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [6, 2], [1, 4], [14, 4], [4, 4, 1, 4]];
+  const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3]]; // as .d0 to .d3 of the style sheet
+  const COLOURS = 8; // --s0 to --s7
   const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200];
   const INCREMENTS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, ...SECONDS];
   for (let days = 1; days < 10000; days *= 10) INCREMENTS.push(86400 * days, 172800 * days, 432000 * days);
-  const number = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 6 });
-  const numberText = (value) => (value == null ? "–" : number.format(value));
+  const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
+  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+  const numberText = (value) => (value == null ? "–" : (Math.abs(value) < 1e6 ? plain : compact).format(value));
   const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const slot = (index) => index % DASHES.length;
 
-  function axes(unit) {
+  /** Powers of ten between `low` and `high`, at most six: their multiples would hatch the picture. */
+  function decades(_, __, low, high) {
+    const all = [];
+    for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power++) all.push(10 ** power);
+    return all.filter((___, index) => index % Math.ceil(all.length / 6) === 0);
+  }
+
+  function axes(log) {
     const line = { stroke: colour("--line"), width: 1 };
-    const common = { stroke: colour("--muted"), grid: line, ticks: line, font: "12px system-ui, sans-serif" };
+    const common = { stroke: colour("--quiet"), grid: line, ticks: line, font: "12px system-ui, sans-serif" };
     const ticks = (_, at, __, ___, step) => at.map((t) => (step < 1 ? clockText(t) : clockText(t, 0)));
-    const width = (_, texts) => 14 + 7 * Math.max(2, ...(texts ?? []).map((text) => text?.length ?? 0));
     return [
-      { ...common, incrs: INCREMENTS, values: ticks, space: 70 },
+      { ...common, incrs: INCREMENTS, values: ticks, space: 70, size: 36 },
       {
-        ...common, label: unit, labelSize: 18, labelFont: "12px system-ui, sans-serif", size: width,
-        values: (_, at) => at.map((value) => (value == null ? "" : number.format(value))),
+        ...common, size: width, values: (_, at) => at.map(numberText),
+        ...(log && { splits: decades, filter: (_, at) => at }),
       },
     ];
   }
 
-  function series({ label, steps }, index) {
-    return {
-      label, stroke: colour(`--series-${slot(index) + 1}`), width: 1.75, dash: DASHES[slot(index)],
-      paths: steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-      points: { show: false }, value: (_, value) => numberText(value),
+  /** A line, and where the data has what happened within each step, two unseen ones with a band between them. */
+  function curves({ label, values, low, high, steps }, index, bars) {
+    const stroke = colour(`--s${index % COLOURS}`);
+    const points = { show: false };
+    const line = {
+      label, stroke, points, width: 1.75, dash: DASHES[index % DASHES.length], value: (_, value) => numberText(value),
+      paths: steps || bars ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
+      ...(bars && { fill: () => `${stroke()}40` }),
     };
+    const edge = { points, width: 0, class: "edge-of-band", paths: uPlot.paths.stepped({ align: -1 }) };
+    const all = [{ curve: line, values }];
+    if (low) all.push({ curve: edge, values: high, band: () => `${stroke()}38` }, { curve: edge, values: low });
+    return all;
   }
 
-  /** Show each series' dash pattern in the legend, where uPlot has a square of its colour. */
+  /** Show each line's dashes in the legend, where uPlot has a square of its colour. */
   function keys(plot) {
-    plot.root.querySelectorAll(".u-legend .u-marker").forEach((marker, index) => {
+    plot.root.querySelectorAll(".u-legend .edge-of-band").forEach((row) => row.remove());
+    plot.root.querySelectorAll(".u-legend .u-marker").forEach((marker, place) => {
+      if (place === 0) return marker.remove(); // the time has no line
       const name = "http://www.w3.org/2000/svg";
       const svg = document.createElementNS(name, "svg");
       const line = svg.appendChild(document.createElementNS(name, "line"));
       Object.entries({ x1: 0, x2: 36, y1: 5, y2: 5 }).forEach(([key, value]) => line.setAttribute(key, value));
       svg.setAttribute("class", "key");
-      line.setAttribute("class", `series-${slot(index) + 1}`);
+      line.setAttribute("class", `s${(place - 1) % COLOURS} d${(place - 1) % DASHES.length}`);
       marker.replaceWith(svg);
     });
+  }
+
+  function options(spec, all, hooks) {
+    const scale = spec.log ? { distr: 3 } : spec.kind === "bars" ? { range: (_, __, high) => [0, high * 1.05 || 1] } : {};
+    const bands = all.flatMap(({ band }, place) => (band ? [{ series: [place + 1, place + 2], fill: band }] : []));
+    return {
+      axes: axes(spec.log), bands, hooks,
+      scales: { x: { time: false, range: (_, low, high) => [low, high] }, y: scale },
+      series: [{ label: "time", value: (_, t) => (t == null ? "–" : clockText(t)) }, ...all.map(({ curve }) => curve)],
+      cursor: { sync: { key: "clock", scales: ["x", null], setSeries: false }, y: false },
+    };
   }
 
   function chart(spec, jump) {
     const box = element(`chart-${spec.id}`).querySelector(".live");
     box.hidden = false;
+    const size = () => ({ width: box.clientWidth, height: box.clientWidth < 500 ? 200 : 260 });
+    const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
+    const columns = all.map(({ values }) => (spec.log ? values.map((value) => (value > 0 ? value : null)) : values));
     const hand = Object.assign(document.createElement("div"), { className: "hand" });
-    const shown = (value) => (spec.log && value <= 0 ? null : value);
-    const height = () => (box.clientWidth < 500 ? 200 : 260);
-    const point = () => {
+    /** Move the hand to the clock; the legend says what was there, unless the reader points elsewhere. */
+    function point() {
       const x = plot.valToPos(clock, "x");
       hand.hidden = !(x >= 0 && x <= plot.over.clientWidth);
       hand.style.transform = `translateX(${x}px)`;
-    };
-    const options = {
-      width: box.clientWidth, height: height(), axes: axes(spec.unit),
-      scales: { x: { time: false, range: (_, low, high) => [low, high] }, y: { distr: spec.log ? 3 : 1 } },
-      series: [{ label: "time", value: (_, t) => (t == null ? "–" : clockText(t)) }, ...spec.series.map(series)],
-      cursor: { sync: { key: "clock", scales: ["x", null], setSeries: false }, y: false },
-      legend: { markers: { show: true } }, hooks: { draw: [() => plot && point()] },
-    };
+      if (!(plot.cursor.left >= 0)) plot.setLegend({ idx: Math.max(0, until(spec.t, clock) - 1) });
+    }
+    /** A band goes and comes with its line. */
+    function follow(_, index, { show }) {
+      for (let place = index; show != null && all[place]?.curve.class; place++) plot.setSeries(place + 1, { show }, false);
+    }
+    const made = () => plot && point(); // uPlot draws and moves its cursor before it has returned
+    const hooks = { draw: [made], setCursor: [made], setSeries: [follow] };
     let plot = null;
-    plot = new uPlot(options, [spec.t, ...spec.series.map(({ values }) => values.map(shown))], box);
+    plot = new uPlot({ ...size(), ...options(spec, all, hooks) }, [spec.t, ...columns], box);
     plot.over.append(hand);
     plot.over.addEventListener("click", () => jump(plot.posToVal(plot.cursor.left, "x")));
     keys(plot);
     watchers.push(point);
-    new ResizeObserver(() => {
-      if (box.clientWidth && box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height: height() });
-    }).observe(box);
+    new ResizeObserver(() => box.clientWidth && box.clientWidth !== plot.width && plot.setSize(size())).observe(box);
     dark.addEventListener("change", () => plot.redraw(false));
   }
 
@@ -272,7 +302,8 @@
     const link = event.target.closest("a.csv");
     if (!link || !link.getAttribute("href")?.startsWith("#")) return;
     event.preventDefault();
-    const url = URL.createObjectURL(new Blob([csv(link.closest("details, figure, section").querySelector("table"))], { type: "text/csv" }));
+    const table = link.closest("details, figure, section").querySelector("table:not(.u-legend)");
+    const url = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv" }));
     Object.assign(document.createElement("a"), { href: url, download: link.download }).click();
     URL.revokeObjectURL(url);
   }
