@@ -213,7 +213,7 @@
     return [
       { ...common, incrs: INCREMENTS, values: ticks, space: 70, size: 36 },
       {
-        ...common, size: width, values: (_, at) => at.map(numberText),
+        ...common, size: 68, values: (_, at) => at.map(numberText),
         ...(log && { splits: decades, filter: (_, at) => at }),
       },
     ];
@@ -261,7 +261,8 @@
   }
 
   function chart(spec, jump) {
-    const box = element(`chart-${spec.id}`).querySelector(".live");
+    const figure = element(`chart-${spec.id}`);
+    const box = figure.querySelector(".live");
     box.hidden = false;
     const size = () => ({ width: box.clientWidth, height: box.clientWidth < 500 ? 200 : 260 });
     const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
@@ -285,6 +286,7 @@
     plot.over.append(hand);
     plot.over.addEventListener("click", () => jump(plot.posToVal(plot.cursor.left, "x")));
     keys(plot);
+    figure.classList.add("moving"); // its still picture is for paper now
     watchers.push(point);
     new ResizeObserver(() => box.clientWidth && box.clientWidth !== plot.width && plot.setSize(size())).observe(box);
     dark.addEventListener("change", () => plot.redraw(false));
@@ -319,7 +321,6 @@
     addEventListener("afterprint", () => seek(kept));
   }
 
-  document.documentElement.classList.add("live");
   const svg = document.querySelector("#network svg");
   if (svg) watchers.push(states(svg, data.network), lights(svg, data.network));
   const jump = player();
