@@ -31,7 +31,7 @@ def assumptions(text: str) -> list[Assumption]:
     except BadInput:  # a run of a graph has no scenario
         return []
     lines, paths = text.split("\n"), _paths(source)
-    comments = source.comments
+    comments = source.comments()
     found = []
     for line, (column, words) in comments.items():
         alone = not lines[line - 1][: column - 1].strip()
@@ -43,19 +43,19 @@ def assumptions(text: str) -> list[Assumption]:
             following += 1
         if _WORD.search(words) and line in paths:
             found.append(_assumption(lines[line - 1][: column - 1], paths[line], words, line))
-    return sorted(found + _above(source, lines, paths), key=lambda one: one.line)
+    return sorted(found + _above(comments, lines, paths), key=lambda one: one.line)
 
 
-def _above(source: Source, lines: list[str], paths: dict[int, KeyPath]) -> list[Assumption]:
+def _above(comments: dict[int, tuple[int, str]], lines: list[str], paths: dict[int, KeyPath]) -> list[Assumption]:
     """Return what is said on lines of its own right above a value or a table."""
     found, block = [], list[str]()
     for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith("#") and number in source.comments:
-            block.append(source.comments[number][1])
+        if line.lstrip().startswith("#") and number in comments:
+            block.append(comments[number][1])
             continue
         words = " ".join(block)
         if number in paths and _WORD.search(words):
-            column = source.comments[number][0] if number in source.comments else len(line) + 1
+            column = comments[number][0] if number in comments else len(line) + 1
             found.append(_assumption(line[: column - 1], paths[number], words, number))
         block.clear()
     return found
@@ -70,7 +70,7 @@ def _assumption(code: str, path: KeyPath, words: str, line: int) -> Assumption:
 def _paths(source: Source) -> dict[int, KeyPath]:
     """Return the first path that begins on each line."""
     first: dict[int, tuple[int, KeyPath]] = {}
-    for path, (line, column) in source.places.items():
+    for path, (line, column) in source.places().items():
         if line not in first or (column, len(path)) < (first[line][0], len(first[line][1])):
             first[line] = (column, path)
     return {line: path for line, (_, path) in first.items()}

@@ -37,13 +37,13 @@ def over_time(charts: list[Chart]) -> list[Figure]:
 
 def of_network(found: Network) -> Figure:
     """Return the exposure network with a row a node."""
-    worst = map.last_states(found)
+    last = map.last_states(found)
     rows = [
-        (node.name, node.kind, node.sector, node.domain, node.equity, map.STATES[int(state)])
-        for node, state in zip(found.nodes, worst, strict=True)
+        (node.name, node.kind, node.sector, node.domain, node.equity, map.STATES[state])
+        for node, state in zip(found.nodes, last, strict=True)
     ]
-    columns = ("node", "kind", "sector", "domain", "equity at the start", "worst state")
-    caption = "Size: equity at the start. Shape: the worst state until the end; an edge points the way distress travels. "
+    columns = ("node", "kind", "sector", "domain", "equity at the start", "state at the end")
+    caption = "Size: equity at the start. Shape: the state, here at the end; an edge points the way distress travels. "
     return Figure("network-still", "The exposure network", caption + found.note, map.picture(found), Table("network", columns, rows))
 
 

@@ -298,11 +298,9 @@ def as_data(found: Network) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def last_states(found: Network) -> Floats:
-    """Return the worst state of each node over the run: failed before returned before stressed."""
-    worst = np.zeros(len(found.nodes), np.int64)
-    order = {STANDING: 0, STRESSED: 1, RETURNED: 2, FAILED: 3}
+def last_states(found: Network) -> list[int]:
+    """Return the state of each node at the end."""
+    last = [STANDING] * len(found.nodes)
     for _, node, state in found.states:
-        if order[state] > order[int(worst[node])]:
-            worst[node] = state
-    return worst
+        last[node] = state
+    return last

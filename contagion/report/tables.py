@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from markupsafe import Markup, escape
+
 from contagion.report.charts import Chart, rounded
+from contagion.report.svg import joined, tag
 from contagion.words import money, price
 
 MOST_ROWS = 120
@@ -14,18 +17,12 @@ MOST_ROWS = 120
 
 
 class Table(NamedTuple):
-    """Columns and rows; `numbers` says which columns are numbers, `note` what is left out."""
+    """Columns and rows: all of them in the CSV, and of long tables every so many on the page, at most about `shown`."""
 
     id: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    note: str = ""
     shown: int = MOST_ROWS
-
-    @property
-    def visible(self) -> list[list[str]]:
-        """Return the cells as text, of long tables every so many rows."""
-        return [[cell_text(cell) for cell in row] for row in self.rows[:: self.every]]
 
     @property
     def every(self) -> int:
@@ -33,9 +30,19 @@ class Table(NamedTuple):
         return max(-(-len(self.rows) // self.shown), 1)
 
     @property
-    def numeric(self) -> list[bool]:
-        """Return which columns are right-aligned."""
-        return [all(isinstance(row[place], int | float | None) for row in self.rows) for place in range(len(self.columns))]
+    def html(self) -> Markup:
+        """Return the table, numbers to the right, in a box that scrolls by itself."""
+        columns = range(len(self.columns))
+        numeric = [all(isinstance(row[place], int | float | None) for row in self.rows) for place in columns]
+        kinds = ["number" if own else None for own in numeric]
+        head = joined(tag("th", name, class_=kind) for name, kind in zip(self.columns, kinds, strict=True))
+        cells = ['<td class="number">' if own else "<td>" for own in numeric]
+        rows = [
+            "".join([f"{cell}{escape(cell_text(value))}" for cell, value in zip(cells, row, strict=True)])
+            for row in self.rows[:: self.every]
+        ]
+        body = Markup("<tr>" + "\n<tr>".join(rows)) if rows else ""  # every cell is escaped above
+        return tag("div", tag("table", tag("thead", tag("tr", head)), tag("tbody", body)), class_="scroll")
 
     @property
     def csv(self) -> str:

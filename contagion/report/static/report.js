@@ -244,7 +244,7 @@
       const line = svg.appendChild(document.createElementNS(name, "line"));
       Object.entries({ x1: 0, x2: 36, y1: 5, y2: 5 }).forEach(([key, value]) => line.setAttribute(key, value));
       svg.setAttribute("class", "key");
-      line.setAttribute("class", `s${(place - 1) % COLOURS} d${(place - 1) % DASHES.length}`);
+      line.setAttribute("class", `line s${(place - 1) % COLOURS} d${(place - 1) % DASHES.length}`);
       marker.replaceWith(svg);
     });
   }
@@ -264,7 +264,7 @@
     const figure = element(`chart-${spec.id}`);
     const box = figure.querySelector(".live");
     box.hidden = false;
-    const size = () => ({ width: box.clientWidth, height: box.clientWidth < 500 ? 200 : 260 });
+    const size = () => ({ width: box.clientWidth, height: box.clientWidth < 700 ? 210 : 270 });
     const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
     const columns = all.map(({ values }) => (spec.log ? values.map((value) => (value > 0 ? value : null)) : values));
     const hand = Object.assign(document.createElement("div"), { className: "hand" });
