@@ -213,7 +213,7 @@
     return [
       { ...common, incrs: INCREMENTS, values: ticks, space: 70, size: 36 },
       {
-        ...common, size: width, values: (_, at) => at.map(numberText),
+        ...common, size: 68, values: (_, at) => at.map(numberText),
         ...(log && { splits: decades, filter: (_, at) => at }),
       },
     ];
@@ -244,7 +244,7 @@
       const line = svg.appendChild(document.createElementNS(name, "line"));
       Object.entries({ x1: 0, x2: 36, y1: 5, y2: 5 }).forEach(([key, value]) => line.setAttribute(key, value));
       svg.setAttribute("class", "key");
-      line.setAttribute("class", `s${(place - 1) % COLOURS} d${(place - 1) % DASHES.length}`);
+      line.setAttribute("class", `line s${(place - 1) % COLOURS} d${(place - 1) % DASHES.length}`);
       marker.replaceWith(svg);
     });
   }
@@ -261,9 +261,10 @@
   }
 
   function chart(spec, jump) {
-    const box = element(`chart-${spec.id}`).querySelector(".live");
+    const figure = element(`chart-${spec.id}`);
+    const box = figure.querySelector(".live");
     box.hidden = false;
-    const size = () => ({ width: box.clientWidth, height: box.clientWidth < 500 ? 200 : 260 });
+    const size = () => ({ width: box.clientWidth, height: box.clientWidth < 700 ? 210 : 270 });
     const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
     const columns = all.map(({ values }) => (spec.log ? values.map((value) => (value > 0 ? value : null)) : values));
     const hand = Object.assign(document.createElement("div"), { className: "hand" });
@@ -285,6 +286,7 @@
     plot.over.append(hand);
     plot.over.addEventListener("click", () => jump(plot.posToVal(plot.cursor.left, "x")));
     keys(plot);
+    figure.classList.add("moving"); // its still picture is for paper now
     watchers.push(point);
     new ResizeObserver(() => box.clientWidth && box.clientWidth !== plot.width && plot.setSize(size())).observe(box);
     dark.addEventListener("change", () => plot.redraw(false));
@@ -319,7 +321,6 @@
     addEventListener("afterprint", () => seek(kept));
   }
 
-  document.documentElement.classList.add("live");
   const svg = document.querySelector("#network svg");
   if (svg) watchers.push(states(svg, data.network), lights(svg, data.network));
   const jump = player();
