@@ -41,6 +41,7 @@ THIRD_PARTY = {
     "rich": ("cli", "terminal"),
     "matplotlib": ("plot",),
     "jinja2": ("report",),
+    "markupsafe": ("report",),
     "numba": ("accounts",),
     "llvmlite": ("accounts",),
 }

@@ -19,7 +19,9 @@ def picture(label: str, rows: Sequence[tuple[str, float]], whole: bool = False) 
         top = 8.0 + _ROW * place
         wide = max(abs(value) / largest * room, 1.0) if value else 0.0
         parts.append(tag("text", shortened(name, 36), class_="name", x=_NAME - 8, y=top + 14, text_anchor="end"))
-        parts.append(tag("rect", class_="bar s0" if value >= 0 else "bar gain", x=_NAME, y=top + 3, width=wide, height=_ROW - 7))
+        parts.append(
+            tag("rect", class_="bar s0" if value >= 0 else "bar gain", x=_NAME, y=top + 3, width=wide, height=_ROW - 7)
+        )
         text = f"{value:,.0f}" if whole else money(value)
         parts.append(tag("text", text, class_="name", x=_NAME + wide + 6, y=top + 14))
     return drawing(WIDTH, 12.0 + _ROW * len(rows), label, *parts, class_="bars")

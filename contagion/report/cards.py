@@ -62,7 +62,13 @@ def cards(run: Any) -> list[Card]:
         found.append(_card(facts, f"total_losses.{key}", title, words, about))
     done, gone = facts["liquidated"], facts["cancelled"]
     found += [
-        _card(facts, "liquidated.accounts", "Accounts liquidated", "{:,}".format, f"{money(done['value'])} {currency} in all"),
+        _card(
+            facts,
+            "liquidated.accounts",
+            "Accounts liquidated",
+            "{:,}".format,
+            f"{money(done['value'])} {currency} in all",
+        ),
         _card(facts, "cancelled.orders", "Orders cancelled", "{:,}".format, f"worth {money(gone['value'])} {currency}"),
     ]
     for source, target in (("defi", "cefi"), ("cefi", "defi")):

@@ -121,13 +121,18 @@ def liquidations(run: Any, first: int, last: int) -> Chart | None:
     values = events["value"][chosen] * 10.0**-books.currency_decimals
     width = next((w for w in _BARS if (last - first) / SECOND / w <= 120), _BARS[-1]) * SECOND
     edges = np.arange(first // width, -(-last // width) + 1, dtype=np.int64) * width
-    every = [Series(name, sums(events["time_us"][chosen][place == k], values[place == k], edges)) for k, name in enumerate(names)]
+    every = [
+        Series(name, sums(events["time_us"][chosen][place == k], values[place == k], edges))
+        for k, name in enumerate(names)
+    ]
     series, more = _largest(every, lambda one: float(one.values.sum()))
     seconds = width // SECOND
     note = f"A bar is {seconds:,} second{'s' * (seconds != 1)}."
     note += f" The {more} smallest are summed up." if more else ""
     title = "Liquidated, by venue and channel"
-    return Chart("liquidations", title, f"{books.currency} a bar", (edges / SECOND).tolist(), series, bars=True, note=note)
+    return Chart(
+        "liquidations", title, f"{books.currency} a bar", (edges / SECOND).tolist(), series, bars=True, note=note
+    )
 
 
 def leverage(run: Any, first: int, last: int) -> Chart | None:

@@ -30,7 +30,9 @@ class Figure(NamedTuple):
 def over_time(charts: list[Chart]) -> list[Figure]:
     """Return a figure a chart."""
     return [
-        Figure(f"chart-{chart.id}", f"{chart.title}, {chart.unit}", chart.note, lines.picture(chart), of_chart(chart), True)
+        Figure(
+            f"chart-{chart.id}", f"{chart.title}, {chart.unit}", chart.note, lines.picture(chart), of_chart(chart), True
+        )
         for chart in charts
     ]
 
@@ -44,7 +46,13 @@ def of_network(found: Network) -> Figure:
     ]
     columns = ("node", "kind", "sector", "domain", "equity at the start", "state at the end")
     caption = "Size: equity at the start. Shape: the state, here at the end; an edge points the way distress travels. "
-    return Figure("network-still", "The exposure network", caption + found.note, map.picture(found), Table("network", columns, rows))
+    return Figure(
+        "network-still",
+        "The exposure network",
+        caption + found.note,
+        map.picture(found),
+        Table("network", columns, rows),
+    )
 
 
 def of_flows(run: Any) -> Figure | None:
@@ -76,7 +84,10 @@ def of_rounds(run: Any) -> Figure | None:
     rows = [(f"round {n}", float(size)) for n, size in enumerate(sizes, 1)]
     shown = rows[:_ROUNDS]
     if len(rows) > _ROUNDS:
-        shown = [*rows[: _ROUNDS - 1], (f"rounds {_ROUNDS} to {len(rows)}", sum(size for _, size in rows[_ROUNDS - 1 :]))]
+        shown = [
+            *rows[: _ROUNDS - 1],
+            (f"rounds {_ROUNDS} to {len(rows)}", sum(size for _, size in rows[_ROUNDS - 1 :])),
+        ]
     caption = "Failures by the number of failures, themselves included, between the shock and them."
     table = Table("rounds", ("round", "failures"), [(n, size) for n, size in enumerate(sizes, 1)])
     return Figure("rounds", "Round sizes", caption, bars.picture("Failures by round", shown, whole=True), table)
@@ -114,7 +125,11 @@ def of_losers(run: Any) -> Figure | None:
     if not ranked:
         return None
     most = rows[np.argsort(-fall, kind="stable")[:_OWNERS]]
-    table = Table("losers", ("account", "sector", "lost", "equity at the start", "liquidated"), [_owner(run, row) for row in most.tolist()])
+    table = Table(
+        "losers",
+        ("account", "sector", "lost", "equity at the start", "liquidated"),
+        [_owner(run, row) for row in most.tolist()],
+    )
     caption = f"Fall of equity by node, {books.currency}. The table has the {len(most)} accounts that lost most, members one by one."
     return Figure("losers", "Largest losers", caption, bars.picture("Largest losers", ranked), table)
 
@@ -129,7 +144,17 @@ def _owner(run: Any, row: int) -> tuple[Any, ...]:
 
 def of_tree(found: list[tree.Branch]) -> Table:
     """Return the branches as a table."""
-    columns = ("branch", "above", "what", "depth", "first at, seconds", "failures", "value", "failures with all below", "value with all below")
+    columns = (
+        "branch",
+        "above",
+        "what",
+        "depth",
+        "first at, seconds",
+        "failures",
+        "value",
+        "failures with all below",
+        "value with all below",
+    )
     rows = [
         (place, branch.parent if branch.parent >= 0 else None, branch.label, branch.depth, round(branch.seconds, 6), branch.count,
          branch.value, branch.all_count, branch.all_value)
@@ -140,7 +165,10 @@ def of_tree(found: list[tree.Branch]) -> Table:
 
 def of_prices(facts: Mapping[str, Any]) -> Table:
     """Return a row a price: first, low, when, last and drawdown, the deepest fall first."""
-    rows = [(name, row["first"], row["low"], row["low_time"], row["last"], row["drawdown"]) for name, row in facts["prices"].items()]
+    rows = [
+        (name, row["first"], row["low"], row["low_time"], row["last"], row["drawdown"])
+        for name, row in facts["prices"].items()
+    ]
     rows.sort(key=lambda row: (-row[5], row[0]))
     return Table("prices", ("market or reader", "first", "low", "low at, seconds", "last", "drawdown"), rows)
 

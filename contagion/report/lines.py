@@ -98,7 +98,9 @@ def _end_labels(chart: Chart, y: _Scale) -> Markup:
     left = WIDTH - _RIGHT
     parts = []
     for place, (one, end, height) in enumerate(zip(chart.series, ends, heights, strict=True)):
-        parts.append(tag("path", class_="thread", d=f"M{number(left)} {number(end)}L{number(left + 8)} {number(height)}"))
+        parts.append(
+            tag("path", class_="thread", d=f"M{number(left)} {number(end)}L{number(left + 8)} {number(height)}")
+        )
         key = f"M{number(left + 10)} {number(height)}h26"
         parts.append(tag("path", class_=f"line s{place} d{place % 4}", d=key))
         parts.append(tag("text", shortened(one.label, 20), class_="name", x=left + 41, y=height + 4))
@@ -113,7 +115,10 @@ def _bars(chart: Chart) -> Markup:
     parts = []
     for place, one in enumerate(chart.series):
         bottom = _TOP + (place + 1) * _ROW - 4
-        parts += [_bar_row(one, x(seconds), bottom, largest, place), tag("line", class_="axis", x1=12.0, x2=WIDTH - 90.0, y1=bottom, y2=bottom)]
+        parts += [
+            _bar_row(one, x(seconds), bottom, largest, place),
+            tag("line", class_="axis", x1=12.0, x2=WIDTH - 90.0, y1=bottom, y2=bottom),
+        ]
         parts.append(tag("text", one.label, class_="name", x=12.0, y=bottom - _ROW + 16))
         total = money(float(one.values.sum()))
         parts.append(tag("text", total, class_="name", x=WIDTH - 84.0, y=bottom))

@@ -34,7 +34,12 @@ def legend() -> Markup:
     """Return the shapes of the states, with their names; they are defined in the picture."""
     parts = []
     for state, name in enumerate(STATES):
-        shape = tag("g", tag("use", href=f"#state-{state}", transform="translate(9 9) scale(7)"), class_="node", data_state=state)
+        shape = tag(
+            "g",
+            tag("use", href=f"#state-{state}", transform="translate(9 9) scale(7)"),
+            class_="node",
+            data_state=state,
+        )
         parts.append(tag("li", tag("svg", shape, viewBox="0 0 18 18", class_="key", aria_hidden="true"), " ", name))
     return tag("ul", *parts, class_="legend")
 

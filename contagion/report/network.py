@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contagion.log import FAILURES
-from contagion.metrics.venues import is_kind
-from contagion.report.moments import Floats, Integers
+from contagion.report.moments import Integers
 from contagion.report.svg import shortened
 from contagion.units import SECOND
 
@@ -120,7 +119,9 @@ def _placed(nodes: list[Node]) -> tuple[list[Node], list[Region]]:
         node._replace(r=_SMALLEST + (_LARGEST - _SMALLEST) * min(abs(node.equity) / largest, 1.0) ** 0.5)
         for node in nodes
     ]
-    domains = sorted({node.domain for node in sized}, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name))
+    domains = sorted(
+        {node.domain for node in sized}, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name)
+    )
     inside = [node for node in sized if node.kind != "asset" and node.kind != "world"]
     if len({node.domain for node in inside}) == 1 and len(inside) <= _CIRCLE:
         return _on_circle(sized), []
@@ -231,7 +232,9 @@ def _states(run: Any, owner: Integers) -> list[tuple[float, int, int]]:
     events, books = run.tables["events"], run.books
     rank = np.full(len(books.kinds), -1)
     for number, kind in enumerate(books.kinds):
-        rank[number] = FAILED if kind in FAILURES else STRESSED if kind in _STRESS else RETURNED if kind == "quote" else -1
+        rank[number] = (
+            FAILED if kind in FAILURES else STRESSED if kind in _STRESS else RETURNED if kind == "quote" else -1
+        )
     state = rank[events["kind"]]
     state[(state == FAILED) & (events["member"] >= 0)] = STRESSED
     rows = np.flatnonzero((state >= 0) & (events["node"] >= 0))
@@ -241,7 +244,7 @@ def _states(run: Any, owner: Integers) -> list[tuple[float, int, int]]:
     for row in rows.tolist():
         node, new = int(owner[events["node"][row]]), int(state[row])
         old = now.get(node, STANDING)
-        if new == RETURNED and old != FAILED or new == STRESSED and old in (FAILED, STRESSED) or new == old:
+        if (new == RETURNED and old != FAILED) or (new == STRESSED and old in (FAILED, STRESSED)) or new == old:
             continue
         now[node] = new
         found.append((round(int(events["time_us"][row]) / SECOND, 6), node, new))
@@ -270,7 +273,9 @@ def _failures(run: Any, owner: Integers, nodes: list[Node]) -> list[tuple[float,
     while True:
         moment = times if not steps else (times - times.min()) * steps // max(int(times.max() - times.min()), 1)
         order = np.unique(moment, return_inverse=True)[1]
-        keys, at, counts = np.unique(order * size + place * len(books.kinds) + kind, return_index=True, return_counts=True)
+        keys, at, counts = np.unique(
+            order * size + place * len(books.kinds) + kind, return_index=True, return_counts=True
+        )
         if len(keys) <= MOST_FAILURES or steps == 1:
             break
         steps = 800 if not steps else max(steps // 2, 1)
@@ -289,9 +294,7 @@ def as_data(found: Network) -> dict[str, Any]:
          "x": round(n.x, 1), "y": round(n.y, 1), "r": round(n.r, 1)}
         for n in found.nodes
     ]  # fmt: skip
-    regions = [
-        {"label": box.label, **{key: round(getattr(box, key), 1) for key in "xywh"}} for box in found.regions
-    ]
+    regions = [{"label": box.label, **{key: round(getattr(box, key), 1) for key in "xywh"}} for box in found.regions]
     return {
         "nodes": nodes, "edges": [edge._asdict() for edge in found.edges], "regions": regions,
         "states": found.states, "pulses": found.pulses,

@@ -25,7 +25,9 @@ def facts(run: Any) -> list[tuple[str, str]]:
     for key in ("overrides", "knock_outs"):
         if manifest.get(key):
             rows.append((key.replace("_", "-"), ", ".join(map(str, manifest[key]))))
-    rows += [(f"input {PurePath(str(name)).name}", f"SHA-256 {value}") for name, value in manifest.get("inputs", {}).items()]
+    rows += [
+        (f"input {PurePath(str(name)).name}", f"SHA-256 {value}") for name, value in manifest.get("inputs", {}).items()
+    ]
     return rows
 
 

@@ -28,12 +28,25 @@ def _targets(run: Any) -> Study | None:
         return None
     words = {True: "inside", False: "outside", None: "no such figure"}
     cells = [
-        (row["id"], row["value"], row["low"], row["high"], words[row["inside"]], row.get("observed") or "", row.get("source") or "")
+        (
+            row["id"],
+            row["value"],
+            row["low"],
+            row["high"],
+            words[row["inside"]],
+            row.get("observed") or "",
+            row.get("source") or "",
+        )
         for row in rows
     ]
     met = sum(row["inside"] is True for row in rows)
     caption = f"{met} of {len(rows)} figures are inside the observed range."
-    return Study("targets", "Simulated against observed", caption, Table("targets", ("fact", "simulated", "from", "to", "", "observed", "source"), cells))
+    return Study(
+        "targets",
+        "Simulated against observed",
+        caption,
+        Table("targets", ("fact", "simulated", "from", "to", "", "observed", "source"), cells),
+    )
 
 
 def _links(run: Any) -> Study | None:
@@ -55,7 +68,17 @@ def _knock_outs(attribution: Mapping[str, Any] | None) -> Study | None:
     for row in attribution["knock_outs"]:
         for figure, effect in row["figures"].items():
             if effect["difference"] is not None:
-                cells.append((row["name"], figure, effect["base"], effect["without"], effect["difference"], effect["low"], effect["high"]))
+                cells.append(
+                    (
+                        row["name"],
+                        figure,
+                        effect["base"],
+                        effect["without"],
+                        effect["difference"],
+                        effect["low"],
+                        effect["high"],
+                    )
+                )
     columns = ("without", "figure", "with it", "without it", "change", "95% from", "95% to")
     seeds = len(attribution["seeds"])
     caption = f"Means over {seeds} seed{'s' * (seeds != 1)}, paired with the run of the same seed; change is without minus with."

@@ -81,7 +81,16 @@ def _groups(run: Any) -> _Groups:
     key = events["kind"].astype(np.int64) * nodes + events["node"] + 1
     found, first, inverse = np.unique(key[roots], return_index=True, return_inverse=True)
     place[roots] = inverse
-    columns = [_rows(np.full(len(found), -1), found, 0, events["time_us"][roots][first], np.zeros(len(found)), np.zeros(len(found)))]
+    columns = [
+        _rows(
+            np.full(len(found), -1),
+            found,
+            0,
+            events["time_us"][roots][first],
+            np.zeros(len(found)),
+            np.zeros(len(found)),
+        )
+    ]
     waiting, total, depth = np.argsort(failed, kind="stable"), len(found), 0
     while len(waiting):
         ready = place[above[waiting]] >= 0
@@ -117,7 +126,12 @@ def _largest(children: list[list[int]], value: Any, count: Any, depth: Any, most
 
 
 def _visit(
-    place: int, above: int, children: list[list[int]], shown: set[int], facts: tuple[_Groups, Any, Any, Any], found: list[Branch]
+    place: int,
+    above: int,
+    children: list[list[int]],
+    shown: set[int],
+    facts: tuple[_Groups, Any, Any, Any],
+    found: list[Branch],
 ) -> None:
     """Add the branches below a place, and one line for those that are not shown."""
     groups, count, value, run = facts
@@ -135,4 +149,6 @@ def _visit(
         total, worth = int(count[hidden].sum()), float(value[hidden].sum())
         first = int(groups.time[hidden].min()) / SECOND
         depth = int(groups.depth[hidden[0]])
-        found.append(Branch(f"{len(hidden):,} smaller branches", above, depth, first, total, worth, total, worth, len(hidden)))
+        found.append(
+            Branch(f"{len(hidden):,} smaller branches", above, depth, first, total, worth, total, worth, len(hidden))
+        )
