@@ -224,7 +224,7 @@
     const stroke = colour(`--s${index % COLOURS}`);
     const points = { show: false };
     const line = {
-      label, stroke, points, width: 1.75, dash: DASHES[index % DASHES.length], value: (_, value) => numberText(value),
+      label, stroke, points, width: index < DASHES.length ? 1.75 : 3, dash: DASHES[index % DASHES.length], value: (_, value) => numberText(value),
       paths: steps || bars ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
       ...(bars && { fill: () => `${stroke()}40` }),
     };
@@ -252,9 +252,10 @@
   function options(spec, all, hooks) {
     const scale = spec.log ? { distr: 3 } : spec.kind === "bars" ? { range: (_, __, high) => [0, high * 1.05 || 1] } : {};
     const bands = all.flatMap(({ band }, place) => (band ? [{ series: [place + 1, place + 2], fill: band }] : []));
+    const [first, last] = [spec.t[0], spec.t.at(-1)];
+    const span = (_, low, high) => (low === first && high === last ? data.span : [low, high]); // all alike, until zoomed
     return {
-      axes: axes(spec.log), bands, hooks,
-      scales: { x: { time: false, range: (_, low, high) => [low, high] }, y: scale },
+      axes: axes(spec.log), bands, hooks, scales: { x: { time: false, range: span }, y: scale },
       series: [{ label: "time", value: (_, t) => (t == null ? "–" : clockText(t)) }, ...all.map(({ curve }) => curve)],
       cursor: { sync: { key: "clock", scales: ["x", null], setSeries: false }, y: false },
     };
