@@ -16,9 +16,14 @@ ATTRIBUTION = "attribution.json"
 
 
 def html(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
-    """Return the page of a run; attribution : the facts of `contagion attribute`, which add the table of knock-outs."""
+    """Return the page of a run; attribution : the facts of `contagion attribute`, which add the table of knock-outs.
+
+    BadInput, naming the file, for a saved run that was edited and does not hold together any more.
+    """
+    from contagion.report.check import check
     from contagion.report.page import page
 
+    check(run)
     return page(run, attribution)
 
 
