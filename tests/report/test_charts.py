@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contagion.report.charts import Chart, Series, as_data, charts, rounded
 from contagion.report.lines import picture
-from contagion.report.moments import STEPS, level, span, steps, sums
+from contagion.report.moments import STEPS, level, span, steps
 from contagion.report.tables import Table, of_chart
 from contagion.units import PRICE_SCALE, SECOND
 from tests.report.pages import cascade, parsed, rows_of
@@ -36,12 +36,6 @@ def test_a_level_is_the_last_the_lowest_and_the_highest_of_each_step(
             assert (found.last[place], found.low[place], found.high[place]) == (inside[-1], min(inside), max(inside))
         elif not inside:
             assert np.isnan(found.last[place])
-
-
-@given(CHANGES)
-def test_sums_over_steps_are_the_sum(changes: list[tuple[int, int]]) -> None:
-    times, values = (np.array(column) for column in zip(*changes, strict=True))
-    assert sums(times, values.astype(float), np.array([0, 7, 21, 50])).sum() == values.sum()
 
 
 @settings(max_examples=20)

@@ -1,5 +1,7 @@
 """A run with a million liquidations makes a page of at most five megabytes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,73 +13,87 @@ from contagion.runs import Books, Run
 from contagion.units import PRICE_SCALE, SECOND
 from tests.report.pages import parsed
 
+Columns = dict[str, Any]
+
 MOST_BYTES = 5_000_000
-FAILED, MAKERS, ASSETS, CROWDS = 1_000_000, 8, 12, 20
+FAILED, LEVERAGE, TRADES, MOVES = 1_000_000, 100_000, 400_000, 500_000
+SPAN = 3_600 * SECOND
+COINS = [f"coin{k}" for k in range(12)]
+MARKETS = [f"{coin}-{reader}" for coin in COINS for reader in ("spot", "perp", "mark")]
+CROWDS, MAKERS = [f"crowd{k}" for k in range(20)], [f"maker{k}" for k in range(8)]
+HOLDERS = ["world", "venue", *MARKETS, *CROWDS, *MAKERS]
+KINDS = ["clock", "start", "shock", "trade", "leverage", *FAILURES]
+FIRST_CROWD, FIRST_MAKER = 2 + len(MARKETS), 2 + len(MARKETS) + len(CROWDS)
+
+
+def an_hour(rng: np.random.Generator) -> Columns:
+    """Return events that never rest: members of crowds who are liquidated one after the other, trades, leverage."""
+    count = 3 + FAILED + LEVERAGE + TRADES
+    own = rng.permutation(np.arange(3, count))
+    failed, levered = np.sort(own[:FAILED]), own[FAILED : FAILED + LEVERAGE]
+    events = {name: np.zeros(count, np.int64) for name in EVENT_LAYOUT}
+    events["time_us"] = np.r_[0, 0, SECOND, np.sort(rng.integers(SECOND, SPAN, count - 3))]
+    events["kind"][:] = KINDS.index("trade")
+    events["kind"][:3] = 0, 1, 2
+    events["kind"][failed], events["kind"][levered] = KINDS.index("liquidation"), KINDS.index("leverage")
+    events["cause"] = np.maximum(np.arange(count) - rng.integers(1, 2_000, count), 2)
+    events["cause"][:3] = -1, 0, 1
+    events["market"] = rng.integers(2, FIRST_CROWD, count)
+    events["node"] = events["market"].copy()
+    events["node"][failed] = rng.integers(FIRST_CROWD, FIRST_MAKER, FAILED)
+    events["node"][levered] = rng.integers(FIRST_MAKER, len(HOLDERS), LEVERAGE)
+    events["member"], events["asset"] = np.full(count, -1), np.full(count, -1)
+    events["member"][failed], events["first"][failed] = np.arange(FAILED), 1
+    events["quantity"], events["channel"] = rng.integers(1_000_000, 5_000_000, count), rng.integers(1, 10, count)
+    events["value"] = events["quantity"] * 1_000
+    return events
+
+
+def prices_of(events: Columns, rng: np.random.Generator, feeds: int) -> Columns:
+    """Return a first price of every feed, and moves of the markets at any event."""
+    prices = {name: np.zeros(feeds + MOVES, np.int64) for name in PRICE_LAYOUT}
+    prices["event"][feeds:] = np.sort(rng.integers(3, len(events["kind"]), MOVES))
+    prices["time_us"] = events["time_us"][prices["event"]]
+    prices["market"] = np.r_[np.arange(feeds), rng.integers(2, FIRST_CROWD, MOVES)]
+    prices["price"] = np.r_[np.full(feeds, 100), rng.integers(10, 200, MOVES)] * PRICE_SCALE
+    prices["delta"][feeds:] = PRICE_SCALE
+    prices["bid_depth"] = prices["ask_depth"] = rng.integers(1, 10**9, feeds + MOVES)
+    prices["channel"][:] = Channel.EXOGENOUS
+    return prices
+
+
+def books() -> Books:
+    kinds = ["world", "exchange", *["order_book"] * len(MARKETS), *["population"] * len(CROWDS)]
+    count, assets = len(HOLDERS), [*COINS, "usd"]
+    marks = [2 + 3 * k for k in range(len(COINS))] + [count + len(COINS)]
+    absent = [-1] * len(assets)
+    return Books(
+        KINDS, HOLDERS, kinds + ["market_maker"] * len(MAKERS), [("cefi", "defi")[k % 2] for k in range(count)],
+        [f"sector {k % 12}" for k in range(count)], assets, [0] * len(assets), absent, absent, absent,
+        [*HOLDERS, *assets], [marks] * count, 0, [], 1, "USD", 6,
+    )  # fmt: skip
 
 
 def million() -> Run:
-    """Return a run of crowds whose members are liquidated one after the other, with prices and makers that never rest."""
-    rng = np.random.default_rng(20_251_010)
-    markets = [f"{asset}-{kind}" for asset in range(ASSETS) for kind in ("spot", "perp", "mark")]
-    coins = [f"coin{k}" for k in range(ASSETS)]
-    crowds, makers = [f"crowd{k}" for k in range(CROWDS)], [f"maker{k}" for k in range(MAKERS)]
-    holders = ["world", "venue", *markets, *crowds, *makers]
-    kinds = ["clock", "start", "shock", "trade", "leverage", *FAILURES]
-    span = 3_600 * SECOND
-    leverage, trades = 100_000, 400_000
-    count = 3 + FAILED + leverage + trades
-    times = np.r_[0, 0, SECOND, np.sort(rng.integers(SECOND, span, count - 3))]
-    kind = np.full(count, kinds.index("trade"))
-    own = rng.permutation(np.arange(3, count))
-    failed, levered = np.sort(own[:FAILED]), own[FAILED : FAILED + leverage]
-    kind[:3], kind[failed], kind[levered] = (0, 1, 2), kinds.index("liquidation"), kinds.index("leverage")
-    events = {name: np.zeros(count, np.int64) for name in EVENT_LAYOUT}
-    cause = np.maximum(np.arange(count) - rng.integers(1, 2_000, count), 2)
-    cause[:3] = (-1, 0, 1)
-    node = rng.integers(2, 2 + len(markets), count)
-    node[failed] = rng.integers(2 + len(markets), 2 + len(markets) + CROWDS, FAILED)
-    node[levered] = rng.integers(len(holders) - MAKERS, len(holders), leverage)
-    member, market = np.full(count, -1), rng.integers(2, 2 + len(markets), count)
-    member[failed] = np.arange(FAILED)
-    first, quantity = np.zeros(count, np.int64), rng.integers(1_000_000, 5_000_000, count)
-    first[failed] = 1
-    channel = rng.integers(1, 10, count)
-    events |= {"time_us": times, "kind": kind, "cause": cause, "node": node, "member": member, "market": market,
-               "first": first, "quantity": quantity, "value": quantity * 1_000, "channel": channel,
-               "asset": np.full(count, -1)}  # fmt: skip
-    rows, feeds = 500_000, len(holders) + ASSETS + 1
-    moves = np.sort(rng.integers(3, count, rows))
-    prices = {name: np.zeros(rows + feeds, np.int64) for name in PRICE_LAYOUT}
-    prices["event"] = np.r_[np.zeros(feeds, np.int64), moves]
-    prices["time_us"] = times[prices["event"]]
-    prices["market"] = np.r_[np.arange(feeds), rng.integers(2, 2 + len(markets), rows)]
-    prices["price"] = np.r_[np.full(feeds, 100), rng.integers(10, 200, rows)] * PRICE_SCALE
-    prices["bid_depth"] = prices["ask_depth"] = rng.integers(1, 10**9, rows + feeds)
-    prices["channel"] = np.full(rows + feeds, Channel.EXOGENOUS)
-    prices["delta"] = np.r_[np.zeros(feeds, np.int64), np.full(rows, PRICE_SCALE)]
-    held = np.arange(len(holders))
-    asset = np.r_[np.zeros(len(holders) - CROWDS, np.int64), np.arange(CROWDS) % ASSETS]
-    postings = {"event": np.zeros(len(held), np.int64), "amount": np.full(len(held), 1_000), "holder": held,
-                "member": np.full(len(held), -1), "asset": asset}  # fmt: skip
-    balances = {"holder": held, "member": postings["member"], "asset": asset, "balance": postings["amount"]}
-    failures = {"event": failed, "weighted": rng.uniform(1, 9, FAILED), "exogenous": rng.uniform(0, 1, FAILED),
-                "value": quantity[failed] * 1_000}  # fmt: skip
-    assets = [*coins, "usd"]
-    books = Books(
-        kinds, holders, ["world", "exchange", *["order_book"] * len(markets), *["population"] * CROWDS, *["market_maker"] * MAKERS],
-        ["defi" if k % 2 else "cefi" for k in range(len(holders))], [f"sector {k % 12}" for k in range(len(holders))], assets,
-        [0] * len(assets), [-1] * len(assets), [-1] * len(assets), [-1] * len(assets), [*holders, *assets],
-        [[2 + 3 * k for k in range(ASSETS)] + [len(holders) + ASSETS] for _ in holders], 0, [], 1, "USD", 6,
-    )  # fmt: skip
-    nodes = [{"id": name, "kind": kind} for name, kind in zip(holders, books.holder_kinds, strict=True)]
-    for place, name in enumerate(markets):
-        nodes[2 + place]["asset"] = coins[place // 3]
-    edges = [
-        {"source": a, "target": b, "role": "prices"} for a in holders for b in holders if hash((len(a), len(b))) % 2
-    ]
-    tables = {"events": events, "prices": prices, "postings": postings, "balances": balances, "failures": failures,
-              "contributions": {"event": failed[:0], "contributor": failed[:0], "weight": failures["value"][:0]}}  # fmt: skip
-    run = Run(tables, books, {"end_us": span, "digest": "0" * 64, "seed": 1}, {"nodes": nodes, "edges": edges})
+    """Return a run of an hour in which a million accounts are liquidated and prices move half a million times."""
+    rng, own = np.random.default_rng(20_251_010), books()
+    events = an_hour(rng)
+    failed = np.flatnonzero(events["first"])
+    held = np.arange(len(HOLDERS))
+    row = {"holder": held, "member": np.full(len(held), -1), "asset": held % len(COINS)}
+    tables: dict[str, Columns] = {
+        "events": events, "prices": prices_of(events, rng, len(own.feeds)),
+        "postings": {"event": 0 * held, "amount": np.full(len(held), 1_000)} | row,
+        "balances": row | {"balance": np.full(len(held), 1_000)},
+        "failures": {"event": failed, "weighted": rng.uniform(1, 9, FAILED), "exogenous": rng.uniform(0, 1, FAILED),
+                     "value": events["value"][failed]},
+        "contributions": {"event": failed[:0], "contributor": failed[:0], "weight": np.zeros(0)},
+    }  # fmt: skip
+    nodes: list[dict[str, str]] = [{"id": n, "kind": k} for n, k in zip(HOLDERS, own.holder_kinds, strict=True)]
+    for place, node in enumerate(nodes[2:FIRST_CROWD]):
+        node["asset"] = COINS[place // 3]
+    edges = [{"source": a, "target": b, "role": "prices"} for a in HOLDERS for b in HOLDERS if a != b]
+    run = Run(tables, own, {"end_us": SPAN, "digest": "0" * 64, "seed": 1}, {"nodes": nodes, "edges": edges})
     run.facts = {"scenario": "million", "seed": 1, "digest": "0" * 64, "ledger": {"max_imbalance": 0}} | summarise(run)
     return run
 
