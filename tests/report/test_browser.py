@@ -67,7 +67,7 @@ class Cards(HTMLParser):
 
     def handle_data(self, text: str) -> None:
         if self._key and self._tag == "dd":
-            self.texts.setdefault(self._key, text)
+            self.texts.setdefault(self._key, text.strip())
 
 
 def at(summary: Any, key: str) -> Any:
@@ -247,6 +247,23 @@ def test_a_click_in_a_chart_sets_the_clock_of_all(browser: Any, report: Path, da
         assert clock(tab) == pytest.approx(start + 0.4 * (end - start), abs=0.01 * (end - start))
         assert states(tab) == expected_states(data, clock(tab))
         assert tab.locator(".hand").count() == len(data["charts"])
+
+
+def test_the_legend_says_what_was_there_at_the_clock(browser: Any, report: Path, data: Any) -> None:
+    chart = data["charts"][0]
+    place = len(chart["t"]) // 2
+    shown = f"[id='chart-{chart['id']}'] .u-legend .u-series:not(:first-child) .u-value"
+    with opened(browser, report) as tab:
+        set_clock(tab, chart["t"][place] + 1e-6)
+        texts = tab.locator(shown).all_inner_texts()
+        assert [float(text.replace(",", "")) for text in texts] == pytest.approx(
+            [one["values"][place] for one in chart["series"]], rel=1e-5
+        )
+        over = tab.locator(".u-over").first
+        over.hover(position={"x": 3, "y": 20})
+        assert tab.locator(shown).all_inner_texts() != texts
+        tab.mouse.move(1, 1)
+        assert tab.locator(shown).all_inner_texts() == texts
 
 
 # ---- tables, widths, themes, paper ----

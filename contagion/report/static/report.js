@@ -269,12 +269,13 @@
     const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
     const columns = all.map(({ values }) => (spec.log ? values.map((value) => (value > 0 ? value : null)) : values));
     const hand = Object.assign(document.createElement("div"), { className: "hand" });
-    /** Move the hand to the clock; the legend says what was there, unless the reader points elsewhere. */
+    /** Move the hand to the clock; the legend says what was there, unless the reader points elsewhere. Asks for no layout. */
     function point() {
       const x = plot.valToPos(clock, "x");
-      hand.hidden = !(x >= 0 && x <= plot.over.clientWidth);
+      hand.hidden = !(x >= 0 && x <= plot.bbox.width / uPlot.pxRatio);
       hand.style.transform = `translateX(${x}px)`;
-      if (!(plot.cursor.left >= 0)) plot.setLegend({ idx: Math.max(0, until(spec.t, clock) - 1) });
+      const idx = Math.max(0, until(spec.t, clock) - 1);
+      if (!(plot.cursor.left >= 0) && plot.legend.idx !== idx) plot.setLegend({ idx });
     }
     /** A band goes and comes with its line. */
     function follow(_, index, { show }) {
