@@ -39,7 +39,7 @@ def sentence(run: Any) -> str:
     if not run.manifest.get("shock", True) or run.manifest.get("twin") == "control":
         hit = "without any shock"
     lasted = format_duration(round(facts["sim_seconds"] * SECOND))
-    return f"Simulated: {title}, {size}, {lasted} of simulated time, {hit}; seed {facts['seed']}."
+    return f"Simulated: “{title}”, {size} over {lasted}, {hit}; seed {facts['seed']}."
 
 
 def outcome(run: Any) -> str:

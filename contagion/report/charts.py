@@ -19,7 +19,8 @@ from contagion.report.moments import Floats, Integers, Steps, level, span, steps
 from contagion.units import PPM, PRICE_SCALE, SECOND
 
 MOST_SERIES = 8
-MOST_PRICE_CHARTS = 8
+MOST_PRICES = 32
+"""Lines of prices in all charts together, so that the page stays small whatever the run."""
 _MOVED = 0.0005
 _BARS = (1, 5, 10, 15, 30, 60, 300, 900, 3_600, 14_400, 86_400, 604_800, 2_592_000)
 """Seconds that one bar may stand for."""
@@ -66,7 +67,9 @@ def prices(run: Any, first: int, last: int) -> Iterator[Chart]:
         groups.setdefault(_asset(feed, run), []).append(feed)
     worst = {asset: max(_move(run.facts["prices"][feed]) for feed in feeds) for asset, feeds in groups.items()}
     moved = sorted((asset for asset in groups if worst[asset] >= _MOVED), key=lambda asset: (-worst[asset], asset))
-    for place, asset in enumerate(moved[:MOST_PRICE_CHARTS]):
+    sizes = np.cumsum([min(len(groups[asset]), MOST_SERIES) for asset in moved])
+    shown = moved[: max(int(np.searchsorted(sizes, MOST_PRICES, side="right")), 1)]
+    for place, asset in enumerate(shown):
         feeds = sorted(groups[asset], key=lambda feed: (-_move(run.facts["prices"][feed]), feed))
         rows = {feed: np.flatnonzero(table["market"] == books.feeds.index(feed)) for feed in feeds[:MOST_SERIES]}
         at = steps(np.concatenate([table["time_us"][own] for own in rows.values()]), first, last)
@@ -75,32 +78,45 @@ def prices(run: Any, first: int, last: int) -> Iterator[Chart]:
         ]
         lowest = min(float(np.nanmin(one.values if one.low is None else one.low)) for one in series)
         highest = max(float(np.nanmax(one.values if one.high is None else one.high)) for one in series)
-        note = _note(at, len(feeds) - len(rows), "more reader moved less", "more readers moved less")
-        if place == 0 and len(moved) > MOST_PRICE_CHARTS:
-            note += f" {len(moved) - MOST_PRICE_CHARTS} more assets moved less and are in the table of prices alone."
+        notes = [_steps_note(at), _left(len(feeds) - len(rows), "reader", "moved less")]
+        if asset == shown[-1] and len(moved) > len(shown):
+            notes.append(_left(len(moved) - len(shown), "asset", "moved less and are in the table of prices alone"))
         yield Chart(
-            f"prices-{place + 1}", f"Price of {asset}", books.currency, at.seconds, series, note=note,
+            f"prices-{place + 1}", f"Price of {asset}", books.currency, at.seconds, series, note=_sentences(notes),
             log=0 < lowest < highest / 20,
         )  # fmt: skip
 
 
 def depth(run: Any, first: int, last: int) -> Chart | None:
-    """Return bids and asks near the price, relative to their start, of the markets that lost most of them."""
-    table, books, facts = run.tables["prices"], run.books, run.facts["depth"]
-    left = {name: row["low"] / row["first"] for name, row in facts.items() if row["first"] > 0}
-    names = sorted((name for name in left if left[name] < 0.999), key=lambda name: (left[name], name))
-    rows = {}
-    for name in names[:MOST_SERIES]:
+    """Return bids and asks near the price, of the markets that lost most of what they had before the first shock."""
+    table, books = run.tables["prices"], run.books
+    moment = _before_shock(run)
+    found = []
+    for name, facts in run.facts["depth"].items():
         own = np.flatnonzero(table["market"] == books.feeds.index(name))
-        near = table["bid_depth"][own] + table["ask_depth"][own]
-        begin = int(np.flatnonzero(near)[0])
-        rows[name] = (table["time_us"][own][begin:], near[begin:] / near[begin])
-    if not rows:
+        near, times = table["bid_depth"][own] + table["ask_depth"][own], table["time_us"][own]
+        stated = int(np.flatnonzero(near)[0]) if near.any() else len(own)
+        start = max(int(np.searchsorted(times, moment, side="left")) - 1, stated)
+        if facts["first"] > 0 and start < len(own) and near[start]:
+            share = near / near[start]
+            found.append((float(share[start:].min()), name, times[stated:], share[stated:]))
+    fell = sorted((row for row in found if row[0] < 0.999), key=lambda row: row[:2])
+    if not fell:
         return None
-    at = steps(np.concatenate([times for times, _ in rows.values()]), first, last)
-    series = [_level(name, times, 100.0 * share, at) for name, (times, share) in rows.items()]
-    note = _note(at, len(names) - len(rows), "more market lost less", "more markets lost less")
-    return Chart("depth", "Book depth, bids and asks near the price", "% of the start", at.seconds, series, note=note)
+    shown = fell[:MOST_SERIES]
+    at = steps(np.concatenate([times for _, _, times, _ in shown]), first, last)
+    series = [_level(name, times, 100.0 * share, at) for _, name, times, share in shown]
+    note = _sentences([_steps_note(at), _left(len(fell) - len(shown), "market", "lost less")])
+    title = "Book depth, bids and asks near the price"
+    return Chart("depth", title, "% of that before the shock", at.seconds, series, note=note)
+
+
+def _before_shock(run: Any) -> int:
+    """Return the microsecond of the first shock, or the end of the opening where there is none."""
+    events, books = run.tables["events"], run.books
+    shocks = np.flatnonzero(venues.is_kind(events, books.kinds, "shock"))
+    at = int(shocks[0]) if len(shocks) else min(books.opening, len(events["kind"]) - 1)
+    return int(events["time_us"][at])
 
 
 def liquidations(run: Any, first: int, last: int) -> Chart | None:
@@ -147,7 +163,7 @@ def leverage(run: Any, first: int, last: int) -> Chart | None:
     for name, _ in highest[:MOST_SERIES]:
         own = chosen[events["node"][chosen] == books.holders.index(name)]
         series.append(_level(name, events["time_us"][own], events["quantity"][own] / PPM, at))
-    note = _note(at, len(highest) - len(series), "more maker had less", "more makers had less")
+    note = _sentences([_steps_note(at), _left(len(highest) - len(series), "maker", "had less")])
     return Chart("leverage", "Leverage of market makers", "times equity", at.seconds, series, note=note)
 
 
@@ -171,7 +187,8 @@ def losses(run: Any, first: int, last: int) -> Chart | None:
     if not shown:
         return None
     series, more = _largest(shown, lambda one: float(np.abs(one.values).max()))
-    note = _note(at) + (f" The {more} sectors with least are summed up." if more else "")
+    told = "" if at.exact else f"{len(at.at) - 1} steps; what was lost until the end of each."
+    note = _sentences([told or _steps_note(at), f"The {more} sectors with least are summed up." if more else ""])
     title = "Cumulative net losses by sector (below zero: gains)"
     return Chart("losses", title, books.currency, at.seconds, series, note=note)
 
@@ -206,13 +223,19 @@ def _move(row: dict[str, float]) -> float:
     return max(row["drawdown"], abs(row["last"] / row["first"] - 1.0))
 
 
-def _note(at: Steps, left: int = 0, one: str = "", many: str = "") -> str:
+def _steps_note(at: Steps) -> str:
     if at.exact:
-        text = "Every change is shown."
-    else:
-        step = (at.at[-1] - at.at[0]) / (len(at.at) - 1) / SECOND
-        text = f"{len(at.at) - 1} steps of {step:.3g} s: the line is the last value of a step, the band its lowest and highest."
-    return text + (f" {left} {one if left == 1 else many}." if left else "")
+        return "Every change is shown."
+    step = (at.at[-1] - at.at[0]) / (len(at.at) - 1) / SECOND
+    return f"{len(at.at) - 1} steps of {step:.3g} s: the line is the last value of each, the band lowest and highest."
+
+
+def _left(count: int, noun: str, did: str) -> str:
+    return f"{count} more {noun}{'s' * (count != 1)} {did}." if count else ""
+
+
+def _sentences(parts: Iterable[str]) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def as_data(chart: Chart) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from markupsafe import Markup
 
 from contagion.metrics import bilateral
 from contagion.metrics.groups import distinct
-from contagion.report import bars, lines, map, sankey, tree
+from contagion.report import bars, lines, network_picture, sankey, tree
 from contagion.report.charts import Chart
-from contagion.report.network import Network
+from contagion.report.network import STATES, Network, last_states
 from contagion.report.tables import Table, of_chart
+from contagion.words import money
 
 _ROUNDS, _PAIRS, _LOSERS, _OWNERS = 40, 15, 15, 100
+_ROWS = 2_000
+"""Pairs that a CSV has at most, so that the page stays small."""
 
 
 class Figure(NamedTuple):
@@ -30,29 +33,27 @@ class Figure(NamedTuple):
 def over_time(charts: list[Chart]) -> list[Figure]:
     """Return a figure a chart."""
     return [
-        Figure(
-            f"chart-{chart.id}", f"{chart.title}, {chart.unit}", chart.note, lines.picture(chart), of_chart(chart), True
-        )
-        for chart in charts
-    ]
+        Figure(f"chart-{c.id}", f"{c.title}, {c.unit}", c.note, lines.picture(c), of_chart(c), live=True)
+        for c in charts
+    ]  # fmt: skip
+
+
+def figures(run: Any) -> Iterator[Figure]:
+    """Yield the figures that are not over time."""
+    for make in (of_flows, of_rounds, of_pairs, of_losers):
+        if found := make(run):
+            yield found
 
 
 def of_network(found: Network) -> Figure:
     """Return the exposure network with a row a node."""
-    last = map.last_states(found)
     rows = [
-        (node.name, node.kind, node.sector, node.domain, node.equity, map.STATES[state])
-        for node, state in zip(found.nodes, last, strict=True)
+        (node.name, node.kind, node.sector, node.domain, node.equity, STATES[state])
+        for node, state in zip(found.nodes, last_states(found), strict=True)
     ]
-    columns = ("node", "kind", "sector", "domain", "equity at the start", "state at the end")
-    caption = "Size: equity at the start. Shape: the state, here at the end; an edge points the way distress travels. "
-    return Figure(
-        "network-still",
-        "The exposure network",
-        caption + found.note,
-        map.picture(found),
-        Table("network", columns, rows),
-    )
+    table = Table("network", ("node", "kind", "sector", "domain", "equity at the start", "state at the end"), rows)
+    caption = "Size: equity at the start. Shape: the state, here at the end. An edge leads where distress can travel. "
+    return Figure("exposures", "The exposure network", caption + found.note, network_picture.picture(found), table)
 
 
 def of_flows(run: Any) -> Figure | None:
@@ -63,14 +64,16 @@ def of_flows(run: Any) -> Figure | None:
         return None
     rows = [
         (channel, bearer, float(found.lost[r, c]), float(found.gained[r, c]))
-        for r, channel in enumerate(found.channels) for c, bearer in enumerate(found.bearers) if found.cells[r, c]
-    ]  # fmt: skip
+        for r, channel in enumerate(found.channels)
+        for c, bearer in enumerate(found.bearers)
+        if found.cells[r, c]
+    ]
     rows.sort(key=lambda row: (-row[2], -row[3], row[0], row[1]))
     lost, gained = float(found.lost.sum()), float(found.gained.sum())
     caption = (
-        f"Net losses of each sector by each channel, {currency}: {bars.money(lost)} lost. What sectors gained by a channel,"
-        f" {bars.money(gained)}, is not drawn and stands in the table; the difference, {bars.money(lost - gained)}, is the net loss."
-        " A loss that its bearer could not pay is with the lender who bears it."
+        f"Net losses of each sector by each channel, {currency}: {money(lost)} lost. What sectors gained by a channel, "
+        f"{money(gained)}, is not drawn and stands in the table; the difference, {money(lost - gained)}, is the net "
+        "loss. What its holder could not pay is with the lender who bears it."
     )
     table = Table("flows", ("channel", "bearer", "lost", "gained"), rows)
     return Figure("sankey", "From the shock through channels to bearers", caption, picture, table)
@@ -81,15 +84,12 @@ def of_rounds(run: Any) -> Figure | None:
     sizes = run.facts["generations"]
     if not sizes:
         return None
-    rows = [(f"round {n}", float(size)) for n, size in enumerate(sizes, 1)]
-    shown = rows[:_ROUNDS]
-    if len(rows) > _ROUNDS:
-        shown = [
-            *rows[: _ROUNDS - 1],
-            (f"rounds {_ROUNDS} to {len(rows)}", sum(size for _, size in rows[_ROUNDS - 1 :])),
-        ]
+    shown = [(f"round {n}", float(size)) for n, size in enumerate(sizes, 1)]
+    if len(shown) > _ROUNDS:
+        rest = sum(size for _, size in shown[_ROUNDS - 1 :])
+        shown = [*shown[: _ROUNDS - 1], (f"rounds {_ROUNDS} to {len(sizes)}", rest)]
     caption = "Failures by the number of failures, themselves included, between the shock and them."
-    table = Table("rounds", ("round", "failures"), [(n, size) for n, size in enumerate(sizes, 1)])
+    table = Table("rounds", ("round", "failures"), list(enumerate(sizes, 1)))
     return Figure("rounds", "Round sizes", caption, bars.picture("Failures by round", shown, whole=True), table)
 
 
@@ -99,15 +99,17 @@ def of_pairs(run: Any) -> Figure | None:
     found = tables.get("bilateral") or bilateral.bilateral(
         tables["postings"], tables["prices"], tables["events"]["kind"], books
     )
-    pairs = bilateral.by_pair(found, books.holders)
-    if not pairs:
+    rows = [
+        (row["loser"], row["receiver"], row["value"], next(iter(row["channels"])))
+        for row in bilateral.by_pair(found, books.holders)
+    ]
+    if not rows:
         return None
-    rows = [(row["loser"], row["receiver"], row["value"], next(iter(row["channels"]))) for row in pairs]
     shown = [(f"{loser} → {receiver}", value) for loser, receiver, value, _ in rows[:_PAIRS]]
     caption = f"Value that changed hands, {books.currency}; what falling prices took went to nobody and is not here."
     if len(rows) > _PAIRS:
-        caption += f" The {_PAIRS} largest of {len(rows):,} pairs; all are in the CSV."
-    table = Table("pairs", ("loser", "receiver", "value", "most of it by"), rows[:2_000])
+        caption += f" The {_PAIRS} largest of {len(rows):,} pairs; the CSV has {min(len(rows), _ROWS):,}."
+    table = Table("pairs", ("loser", "receiver", "value", "most of it by"), rows[:_ROWS])
     return Figure("pairs", "Who lost to whom", caption, bars.picture("Who lost to whom", shown), table)
 
 
@@ -125,12 +127,10 @@ def of_losers(run: Any) -> Figure | None:
     if not ranked:
         return None
     most = rows[np.argsort(-fall, kind="stable")[:_OWNERS]]
-    table = Table(
-        "losers",
-        ("account", "sector", "lost", "equity at the start", "liquidated"),
-        [_owner(run, row) for row in most.tolist()],
-    )
-    caption = f"Fall of equity by node, {books.currency}. The table has the {len(most)} accounts that lost most, members one by one."
+    columns = ("account", "sector", "lost", "equity at the start", "liquidated")
+    table = Table("losers", columns, [_owner(run, row) for row in most.tolist()])
+    caption = f"Fall of equity by node, {books.currency}. The table has the {len(most)} accounts that lost most, "
+    caption += "members of crowds one by one."
     return Figure("losers", "Largest losers", caption, bars.picture("Largest losers", ranked), table)
 
 
@@ -145,37 +145,20 @@ def _owner(run: Any, row: int) -> tuple[Any, ...]:
 def of_tree(found: list[tree.Branch]) -> Table:
     """Return the branches as a table."""
     columns = (
-        "branch",
-        "above",
-        "what",
-        "depth",
-        "first at, seconds",
-        "failures",
-        "value",
-        "failures with all below",
+        "branch", "above", "what", "depth", "first at, seconds", "failures", "value", "failures with all below",
         "value with all below",
-    )
+    )  # fmt: skip
     rows = [
-        (place, branch.parent if branch.parent >= 0 else None, branch.label, branch.depth, round(branch.seconds, 6), branch.count,
-         branch.value, branch.all_count, branch.all_value)
-        for place, branch in enumerate(found)
+        (place, None if row.parent < 0 else row.parent, row.label, row.depth, round(row.seconds, 6), row.failures,
+         row.value, row.all_failures, row.all_value)
+        for place, row in enumerate(found)
     ]  # fmt: skip
     return Table("tree", columns, rows)
 
 
 def of_prices(facts: Mapping[str, Any]) -> Table:
     """Return a row a price: first, low, when, last and drawdown, the deepest fall first."""
-    rows = [
-        (name, row["first"], row["low"], row["low_time"], row["last"], row["drawdown"])
-        for name, row in facts["prices"].items()
-    ]
+    keys = ("first", "low", "low_time", "last", "drawdown")
+    rows = [(name, *(row[key] for key in keys)) for name, row in facts["prices"].items()]
     rows.sort(key=lambda row: (-row[5], row[0]))
     return Table("prices", ("market or reader", "first", "low", "low at, seconds", "last", "drawdown"), rows)
-
-
-def figures(run: Any) -> Iterator[Figure]:
-    """Yield the figures that are not over time."""
-    for make in (of_flows, of_rounds, of_pairs, of_losers):
-        found = make(run)
-        if found:
-            yield found

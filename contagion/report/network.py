@@ -26,7 +26,8 @@ _ORDER = ("defi", "outside", "tradfi", "cefi")
 _QUIET = ("opening", "start", "clock", "carry", "supply", "borrow")
 STANDING, STRESSED, FAILED, RETURNED = range(4)
 STATES = ("standing", "under stress; of a crowd: members fail", "failed", "returned")
-_STRESS = ("margin-call", "blocked-withdrawal")
+_CHANGES = {"margin-call": STRESSED, "quote": RETURNED}
+"""What else changes a state beside failures; a quote is a return of who had failed."""
 
 
 class Node(NamedTuple):
@@ -200,15 +201,13 @@ def _pulses(run: Any, owner: Integers, edges: list[Edge], first: int, last: int)
     source = np.where(cause >= 0, events["node"][np.maximum(cause, 0)], -1)
     market = events["market"][loud]
     hops = [(source, node), (node, np.where(market < len(owner), market, -1))]
-    times, places = [], []
+    found: list[tuple[Integers, Integers]] = []
     for start, end in hops:
         known = (start >= 0) & (end >= 0)
-        place = np.full(len(loud), -1, np.int64)
-        place[known] = lookup[owner[start[known]], owner[end[known]]]
-        used = place >= 0
-        times.append(events["time_us"][loud][used])
-        places.append(place[used])
-    return _thinned(np.concatenate(times), np.concatenate(places), len(edges), first, last)
+        along = lookup[owner[start[known]], owner[end[known]]]
+        found.append((events["time_us"][loud][known][along >= 0], along[along >= 0]))
+    times, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return _thinned(times, places, len(edges), first, last)
 
 
 def _thinned(times: Integers, places: Integers, edges: int, first: int, last: int) -> list[tuple[float, int, float]]:
@@ -232,9 +231,7 @@ def _states(run: Any, owner: Integers) -> list[tuple[float, int, int]]:
     events, books = run.tables["events"], run.books
     rank = np.full(len(books.kinds), -1)
     for number, kind in enumerate(books.kinds):
-        rank[number] = (
-            FAILED if kind in FAILURES else STRESSED if kind in _STRESS else RETURNED if kind == "quote" else -1
-        )
+        rank[number] = FAILED if kind in FAILURES else _CHANGES.get(kind, -1)
     state = rank[events["kind"]]
     state[(state == FAILED) & (events["member"] >= 0)] = STRESSED
     rows = np.flatnonzero((state >= 0) & (events["node"] >= 0))
@@ -290,8 +287,8 @@ def _failures(run: Any, owner: Integers, nodes: list[Node]) -> list[tuple[float,
 def as_data(found: Network) -> dict[str, Any]:
     """Return what the script reads of a network."""
     nodes = [
-        {"name": n.name, "label": shortened(n.name, 16), "kind": n.kind, "sector": n.sector, "equity": float(f"{n.equity:.6g}"),
-         "x": round(n.x, 1), "y": round(n.y, 1), "r": round(n.r, 1)}
+        {"name": n.name, "label": shortened(n.name, 16), "kind": n.kind, "sector": n.sector,
+         "equity": float(f"{n.equity:.6g}"), "x": round(n.x, 1), "y": round(n.y, 1), "r": round(n.r, 1)}
         for n in found.nodes
     ]  # fmt: skip
     regions = [{"label": box.label, **{key: round(getattr(box, key), 1) for key in "xywh"}} for box in found.regions]

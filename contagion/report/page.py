@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from contagion.report import cards, figures, map, reproduce, studies, tree
+from contagion.report import cards, figures, network_picture, reproduce, studies, tree
 from contagion.report.charts import as_data, charts
-from contagion.report.moments import span
+from contagion.report.moments import STEPS, span
 from contagion.report.network import Network, network
 from contagion.report.network import as_data as network_data
 from contagion.report.svg import clock
@@ -38,17 +38,18 @@ def page(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
         "span": [first / SECOND, last / SECOND], "currency": run.books.currency, "network": network_data(found),
         "failures": found.failures, "charts": [as_data(chart) for chart in over_time],
     }  # fmt: skip
-    return _template().render(
+    text: str = _template().render(
         policy=policy(styles, scripts), styles=Markup(styles), scripts=[Markup(script) for script in scripts],
         data=Markup(embedded(data)), run=run, title=str(run.facts.get("scenario") or "a graph"),
         sentence=cards.sentence(run), outcome=cards.outcome(run), cards=cards.cards(run),
-        network=figures.of_network(found), legend=map.legend(), charts=figures.over_time(over_time),
+        network=figures.of_network(found), legend=network_picture.legend(), charts=figures.over_time(over_time),
         prices=figures.of_prices(run.facts), figures=list(figures.figures(run)),
         branches=nested(branches), branch_table=figures.of_tree(branches),
         studies=studies.tables(run, attribution), assumed=reproduce.assumed(run), facts=reproduce.facts(run),
         commands=reproduce.commands(run), aggregated=aggregated(run, found, branches),
         clock=lambda seconds: clock(seconds, (last - first) / SECOND), money=money, count=count,
     )  # fmt: skip
+    return text
 
 
 def assets() -> tuple[str, list[str]]:
@@ -93,17 +94,18 @@ def nested(branches: list[tree.Branch]) -> list[dict[str, Any]]:
 
 def aggregated(run: Any, found: Network, branches: list[tree.Branch]) -> list[str]:
     """Return what this page sums up, in words."""
-    failed, events = run.facts["failures"], run.facts["events"]
-    hidden = sum(branch.rest for branch in branches)
+    failed, events = count(run.facts["failures"], "failure"), count(run.facts["events"], "event")
+    moves, hidden = len(run.tables["prices"]["event"]), sum(branch.rest for branch in branches)
+    pulses, stops = count(len(found.pulses), "time"), count(len(found.failures), "time")
+    rest = f", and {hidden:,} smaller branches are summed up in the lines that say so" if hidden else ""
     return [
-        f"The run has {count(events, 'event')}, {count(failed, 'failure')} and {count(len(run.tables['prices']['event']), 'change')} "
-        "of prices. Totals, cards and sizes count all of them.",
-        "A chart with more than 600 moments of change has 600 steps: a level keeps its last, lowest and highest value of a step, a flow its sum.",
-        f"The causal tree puts failures of one kind at one node below the same branch together; {count(hidden, 'smaller branch')}"
-        f"{'es' * (hidden != 1)} are summed up.".replace("branchs", "branch"),
-        f"The network's edges light up {count(len(found.pulses), 'time')}: the events of one edge in one step of the slider are one. "
-        f"'Next failure' stops at {count(len(found.failures), 'moment')}: the first failures of one node, kind and moment are one.",
-    ]  # fmt: skip
+        f"The run has {events}, {failed} and {moves:,} prices. Totals, cards and sizes count all of them.",
+        f"A chart with more than {STEPS} moments of change has {STEPS} steps: of a level it keeps the last, lowest and "
+        "highest value of each step, of a flow the sum.",
+        f"In the causal tree failures of one kind at one node below the same branch are one line{rest}.",
+        f"The network's edges light up {pulses}: events of one edge within one step of the clock are one. "
+        f"'Next failure' stops {stops}: failures of one node and kind at one moment are one.",
+    ]
 
 
 @cache

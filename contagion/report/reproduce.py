@@ -25,9 +25,8 @@ def facts(run: Any) -> list[tuple[str, str]]:
     for key in ("overrides", "knock_outs"):
         if manifest.get(key):
             rows.append((key.replace("_", "-"), ", ".join(map(str, manifest[key]))))
-    rows += [
-        (f"input {PurePath(str(name)).name}", f"SHA-256 {value}") for name, value in manifest.get("inputs", {}).items()
-    ]
+    for name, value in manifest.get("inputs", {}).items():
+        rows.append((f"input {PurePath(str(name)).name}", f"SHA-256 {value}"))
     return rows
 
 

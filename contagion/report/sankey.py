@@ -84,10 +84,8 @@ def picture(found: Flows, currency: str) -> Markup | None:
     room = HEIGHT - _TOP - 12.0
     scale = (room - _GAP * (max(len(channels), len(bearers)) - 1)) / total
     tops = [_stack(sizes * scale, room) for sizes in (np.array([total]), lost.sum(axis=1), lost.sum(axis=0))]
-    parts = [
-        tag("text", word, class_="head", x=x, y=14.0)
-        for x, word in zip((8.0, _COLUMNS[1] - 60, _COLUMNS[2]), ("shock", "channels", "bearers"), strict=True)
-    ]
+    heads = zip((_COLUMNS[0] - 40, _COLUMNS[1] - 50, _COLUMNS[2]), ("shock", "channels", "bearers"), strict=True)
+    parts = [tag("text", word, class_="head", x=x, y=14.0) for x, word in heads]
     at = tops[0][0]
     for row, name in enumerate(channels):
         high = float(lost[row].sum()) * scale
@@ -134,11 +132,9 @@ def _stack(heights: Floats, room: float) -> list[float]:
 
 
 def _flow(x1: float, y1: float, x2: float, y2: float, high: float, row: int, title: str) -> Markup:
-    middle = number((x1 + x2) / 2)
+    middle, left, right = number((x1 + x2) / 2), number(x1), number(x2)
     a, b, c, d = (number(value) for value in (y1, y2, y2 + max(high, 0.6), y1 + max(high, 0.6)))
-    path = (
-        f"M{number(x1)} {a}C{middle} {a} {middle} {b} {number(x2)} {b}V{c}C{middle} {c} {middle} {d} {number(x1)} {d}z"
-    )
+    path = f"M{left} {a}C{middle} {a} {middle} {b} {right} {b}V{c}C{middle} {c} {middle} {d} {left} {d}z"
     return tag("path", tag("title", title), class_=f"flow s{row % 8}", d=path)
 
 
@@ -149,7 +145,6 @@ def _boxes(x: float, tops: list[float], sizes: Floats, names: list[str], scale: 
         parts.append(tag("rect", class_="box", x=x, y=top, width=_BOX, height=max(high, 0.8)))
         place = x - 6 if left else x + _BOX + 6
         words = f"{shortened(name, 22)} {money(size)}"
-        parts.append(
-            tag("text", words, class_="name", x=place, y=top + high / 2 + 4, text_anchor="end" if left else "start")
-        )
+        anchor = "end" if left else "start"
+        parts.append(tag("text", words, class_="name", x=place, y=top + high / 2 + 4, text_anchor=anchor))
     return parts

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from contagion.metrics.targets import compare
 from contagion.report.tables import Table
+from contagion.words import count
 
 
 class Study(NamedTuple):
@@ -28,25 +29,13 @@ def _targets(run: Any) -> Study | None:
         return None
     words = {True: "inside", False: "outside", None: "no such figure"}
     cells = [
-        (
-            row["id"],
-            row["value"],
-            row["low"],
-            row["high"],
-            words[row["inside"]],
-            row.get("observed") or "",
-            row.get("source") or "",
-        )
+        (row["id"], row["value"], row["low"], row["high"], words[row["inside"]], row.get("observed"), row.get("source"))
         for row in rows
     ]
     met = sum(row["inside"] is True for row in rows)
-    caption = f"{met} of {len(rows)} figures are inside the observed range."
-    return Study(
-        "targets",
-        "Simulated against observed",
-        caption,
-        Table("targets", ("fact", "simulated", "from", "to", "", "observed", "source"), cells),
-    )
+    caption = f"{met} of {count(len(rows), 'figure')} in the observed range."
+    columns = ("fact", "simulated", "from", "to", "", "observed", "source")
+    return Study("targets", "Simulated against observed", caption, Table("targets", columns, cells))
 
 
 def _links(run: Any) -> Study | None:
@@ -55,8 +44,9 @@ def _links(run: Any) -> Study | None:
         return None
     cells = [(row["stated"], row["title"], row["rank"], row["first"], row["events"]) for row in told["seen"].values()]
     order = told["order"]
-    tau = "" if order["tau"] is None else f", Kendall's tau {order['tau']:.2f}"
-    caption = f"{order['happened']} of {order['links']} links happened; {order['in_order']} of {order['pairs']} pairs in the stated order{tau}."
+    caption = f"{order['happened']} of {count(order['links'], 'link')} happened; "
+    caption += f"{order['in_order']} of {count(order['pairs'], 'pair')} in the stated order"
+    caption += "." if order["tau"] is None else f", Kendall's tau {order['tau']:.2f}."
     columns = ("stated", "link", "happened as number", "first at, seconds", "events")
     return Study("links", "The chain, link by link", caption, Table("links", columns, cells))
 
@@ -64,22 +54,14 @@ def _links(run: Any) -> Study | None:
 def _knock_outs(attribution: Mapping[str, Any] | None) -> Study | None:
     if not attribution or not attribution["knock_outs"]:
         return None
-    cells = []
-    for row in attribution["knock_outs"]:
-        for figure, effect in row["figures"].items():
-            if effect["difference"] is not None:
-                cells.append(
-                    (
-                        row["name"],
-                        figure,
-                        effect["base"],
-                        effect["without"],
-                        effect["difference"],
-                        effect["low"],
-                        effect["high"],
-                    )
-                )
-    columns = ("without", "figure", "with it", "without it", "change", "95% from", "95% to")
-    seeds = len(attribution["seeds"])
-    caption = f"Means over {seeds} seed{'s' * (seeds != 1)}, paired with the run of the same seed; change is without minus with."
+    keys = ("base", "without", "difference", "low", "high")
+    cells = [
+        (row["name"], figure, *(effect[key] for key in keys))
+        for row in attribution["knock_outs"]
+        for figure, effect in row["figures"].items()
+        if effect["difference"] is not None
+    ]
+    columns = ("knocked out", "figure", "with it", "without it", "change", "95% from", "95% to")
+    seeds = count(len(attribution["seeds"]), "seed")
+    caption = f"Means over {seeds}, each run paired with that of the same seed; change is without it minus with it."
     return Study("knock-outs", "Knock-outs", caption, Table("knock-outs", columns, cells, shown=1_000))

@@ -31,9 +31,9 @@ class Branch(NamedTuple):
     parent: int
     depth: int
     seconds: float
-    count: int
+    failures: int
     value: float
-    all_count: int
+    all_failures: int
     all_value: float
     rest: int = 0
 
@@ -46,7 +46,7 @@ class _Groups(NamedTuple):
     node: NDArray[np.int64]
     depth: NDArray[np.int64]
     time: NDArray[np.int64]
-    count: NDArray[np.int64]
+    failures: NDArray[np.int64]
     value: NDArray[np.float64]
 
 
@@ -55,7 +55,7 @@ def branches(run: Any, most: int = MOST) -> list[Branch]:
     groups = _groups(run)
     if not len(groups.parent):
         return []
-    count, value = groups.count.copy(), groups.value.copy()
+    count, value = groups.failures.copy(), groups.value.copy()
     for depth in range(int(groups.depth.max()), 0, -1):
         rows = np.flatnonzero(groups.depth == depth)
         np.add.at(count, groups.parent[rows], count[rows])
@@ -81,16 +81,8 @@ def _groups(run: Any) -> _Groups:
     key = events["kind"].astype(np.int64) * nodes + events["node"] + 1
     found, first, inverse = np.unique(key[roots], return_index=True, return_inverse=True)
     place[roots] = inverse
-    columns = [
-        _rows(
-            np.full(len(found), -1),
-            found,
-            0,
-            events["time_us"][roots][first],
-            np.zeros(len(found)),
-            np.zeros(len(found)),
-        )
-    ]
+    none = np.zeros(len(found))
+    columns = [_rows(np.full(len(found), -1), found, 0, events["time_us"][roots][first], none, none)]
     waiting, total, depth = np.argsort(failed, kind="stable"), len(found), 0
     while len(waiting):
         ready = place[above[waiting]] >= 0
@@ -141,7 +133,7 @@ def _visit(
             node = int(groups.node[child])
             label = run.books.kinds[int(groups.kind[child])] + (f" of {run.books.holders[node]}" if node >= 0 else "")
             found.append(Branch(
-                label, above, int(groups.depth[child]), int(groups.time[child]) / SECOND, int(groups.count[child]),
+                label, above, int(groups.depth[child]), int(groups.time[child]) / SECOND, int(groups.failures[child]),
                 float(groups.value[child]), int(count[child]), float(value[child]),
             ))  # fmt: skip
             _visit(child, len(found) - 1, children, shown, facts, found)
@@ -149,6 +141,5 @@ def _visit(
         total, worth = int(count[hidden].sum()), float(value[hidden].sum())
         first = int(groups.time[hidden].min()) / SECOND
         depth = int(groups.depth[hidden[0]])
-        found.append(
-            Branch(f"{len(hidden):,} smaller branches", above, depth, first, total, worth, total, worth, len(hidden))
-        )
+        label = f"{len(hidden):,} smaller branch{'es' * (len(hidden) != 1)}"
+        found.append(Branch(label, above, depth, first, total, worth, total, worth, len(hidden)))

@@ -34,21 +34,16 @@ def legend() -> Markup:
     """Return the shapes of the states, with their names; they are defined in the picture."""
     parts = []
     for state, name in enumerate(STATES):
-        shape = tag(
-            "g",
-            tag("use", href=f"#state-{state}", transform="translate(9 9) scale(7)"),
-            class_="node",
-            data_state=state,
-        )
+        shape = tag("use", href=f"#state-{state}", transform="translate(9 9) scale(7)")
+        shape = tag("g", shape, class_="node", data_state=state)
         parts.append(tag("li", tag("svg", shape, viewBox="0 0 18 18", class_="key", aria_hidden="true"), " ", name))
     return tag("ul", *parts, class_="legend")
 
 
 def _shapes() -> Markup:
     """Return a circle, a triangle, a square with a cross in it and a diamond, each of radius one."""
-    return tag("defs", *(
-        tag("path", id=f"state-{state}", vector_effect="non-scaling-stroke", d=shape) for state, shape in enumerate(_UNIT)
-    ))  # fmt: skip
+    unit = {"vector_effect": "non-scaling-stroke"}
+    return tag("defs", *(tag("path", id=f"state-{state}", d=shape, **unit) for state, shape in enumerate(_UNIT)))
 
 
 _UNIT = (
