@@ -67,7 +67,7 @@ class Cards(HTMLParser):
 
     def handle_data(self, text: str) -> None:
         if self._key and self._tag == "dd":
-            self.texts.setdefault(self._key, text)
+            self.texts.setdefault(self._key, text.strip())
 
 
 def at(summary: Any, key: str) -> Any:
@@ -249,6 +249,23 @@ def test_a_click_in_a_chart_sets_the_clock_of_all(browser: Any, report: Path, da
         assert tab.locator(".hand").count() == len(data["charts"])
 
 
+def test_the_legend_says_what_was_there_at_the_clock(browser: Any, report: Path, data: Any) -> None:
+    chart = data["charts"][0]
+    place = len(chart["t"]) // 2
+    shown = f"[id='chart-{chart['id']}'] .u-legend .u-series:not(:first-child) .u-value"
+    with opened(browser, report) as tab:
+        set_clock(tab, chart["t"][place] + 1e-6)
+        texts = tab.locator(shown).all_inner_texts()
+        assert [float(text.replace(",", "")) for text in texts] == pytest.approx(
+            [one["values"][place] for one in chart["series"]], rel=1e-5
+        )
+        over = tab.locator(".u-over").first
+        over.hover(position={"x": 3, "y": 20})
+        assert tab.locator(shown).all_inner_texts() != texts
+        tab.mouse.move(1, 1)
+        assert tab.locator(shown).all_inner_texts() == texts
+
+
 # ---- tables, widths, themes, paper ----
 
 
@@ -259,14 +276,25 @@ def test_every_chart_has_a_table_that_opens_and_a_file(browser: Any, report: Pat
             assert not figure.locator("details table").is_visible()
             figure.locator("summary").click()
             assert figure.locator("details table").is_visible()
-        with tab.expect_download() as event:
-            figure.locator("a.csv").click()
-        event.value.save_as(tmp_path / "chart.csv")
-        rows = figure.locator("details tr").count()
-    with (tmp_path / "chart.csv").open(newline="", encoding="utf-8") as stream:
-        table = list(csv.reader(stream))
-    assert len(table) == rows
-    assert len({len(row) for row in table}) == 1
+            columns = figure.locator("details th").all_inner_texts()
+            rows = figure.locator("details tbody tr").count()
+            with tab.expect_download() as event:
+                figure.locator("a.csv").click()
+            event.value.save_as(tmp_path / "chart.csv")
+            with (tmp_path / "chart.csv").open(newline="", encoding="utf-8") as stream:
+                head, *body = csv.reader(stream)
+            assert head == columns
+            assert len(body) >= rows > 0
+
+
+def test_a_finger_sets_the_clock_and_the_legend_goes_on_with_it(browser: Any, report: Path, data: Any) -> None:
+    shown = f"[id='chart-{data['charts'][0]['id']}'] .u-legend .u-series:first-child .u-value"
+    with opened(browser, report, width=390, has_touch=True, is_mobile=True) as tab:
+        tab.locator(".u-over").first.tap(position={"x": 100, "y": 20})
+        tapped = tab.locator(shown).inner_text()
+        assert data["span"][0] < clock(tab) < data["span"][1]
+        set_clock(tab, data["span"][1])
+        assert tab.locator(shown).inner_text() != tapped
 
 
 @pytest.mark.parametrize("width", [320, 390, 640, 1280])

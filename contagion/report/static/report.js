@@ -1,5 +1,5 @@
 "use strict";
-/* What moves in a report: a clock with its player, the network at the clock, charts with one cursor, tables as CSV.
+/* What moves in a report: a clock with its player, the network at the clock, charts with one cursor.
    The page is complete without this file: it changes attributes of what is there and lays canvases over still pictures. */
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -8,6 +8,7 @@
   const FADE = (END - START) / 60; // how long an edge stays lit
   const STEP_MS = 1000; // from failure to failure, for who wants no motion
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const hovers = matchMedia("(hover: hover)");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const element = (id) => document.getElementById(id);
 
@@ -269,12 +270,13 @@
     const all = spec.series.flatMap((one, index) => curves(one, index, spec.kind === "bars"));
     const columns = all.map(({ values }) => (spec.log ? values.map((value) => (value > 0 ? value : null)) : values));
     const hand = Object.assign(document.createElement("div"), { className: "hand" });
-    /** Move the hand to the clock; the legend says what was there, unless the reader points elsewhere. */
+    /** Move the hand to the clock; the legend says what was there, unless the reader points elsewhere. Asks for no layout. */
     function point() {
       const x = plot.valToPos(clock, "x");
-      hand.hidden = !(x >= 0 && x <= plot.over.clientWidth);
+      hand.hidden = !(x >= 0 && x <= plot.bbox.width / uPlot.pxRatio);
       hand.style.transform = `translateX(${x}px)`;
-      if (!(plot.cursor.left >= 0)) plot.setLegend({ idx: Math.max(0, until(spec.t, clock) - 1) });
+      const idx = Math.max(0, until(spec.t, clock) - 1);
+      if (!(plot.cursor.left >= 0) && plot.legend.idx !== idx) plot.setLegend({ idx });
     }
     /** A band goes and comes with its line. */
     function follow(_, index, { show }) {
@@ -285,30 +287,15 @@
     let plot = null;
     plot = new uPlot({ ...size(), ...options(spec, all, hooks) }, [spec.t, ...columns], box);
     plot.over.append(hand);
-    plot.over.addEventListener("click", () => jump(plot.posToVal(plot.cursor.left, "x")));
+    plot.over.addEventListener("click", () => {
+      jump(plot.posToVal(plot.cursor.left, "x"));
+      if (!hovers.matches) plot.setCursor({ left: -1, top: -1 }); // a finger that has gone points at nothing
+    });
     keys(plot);
     figure.classList.add("moving"); // its still picture is for paper now
     watchers.push(point);
     new ResizeObserver(() => box.clientWidth && box.clientWidth !== plot.width && plot.setSize(size())).observe(box);
     dark.addEventListener("change", () => plot.redraw(false));
-  }
-
-  /* ---- tables as files ---- */
-
-  function csv(table) {
-    const text = (cell) => (cell.dataset.value ?? cell.textContent).trim();
-    const quoted = (value) => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-    return [...table.rows].map((row) => [...row.cells].map((cell) => quoted(text(cell))).join(",")).join("\r\n") + "\r\n";
-  }
-
-  function download(event) {
-    const link = event.target.closest("a.csv");
-    if (!link || !link.getAttribute("href")?.startsWith("#")) return;
-    event.preventDefault();
-    const table = link.closest("details, figure, section").querySelector("table:not(.u-legend)");
-    const url = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv" }));
-    Object.assign(document.createElement("a"), { href: url, download: link.download }).click();
-    URL.revokeObjectURL(url);
   }
 
   /* ---- paper shows the end ---- */
@@ -326,7 +313,6 @@
   if (svg) watchers.push(states(svg, data.network), lights(svg, data.network));
   const jump = player();
   for (const spec of data.charts) chart(spec, jump);
-  document.addEventListener("click", download);
   paper();
   seek(END);
 })();
