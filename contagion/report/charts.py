@@ -140,7 +140,7 @@ def liquidations(run: Any, first: int, last: int) -> Chart | None:
     bars = len(edges) - 1
     bar = np.clip(events["time_us"][chosen] // width - first // width, 0, bars - 1)
     table = np.bincount(place * bars + bar, values, len(names) * bars).reshape(len(names), bars)
-    every = [Series(name, row) for name, row in zip(names, table, strict=True)]
+    every = [Series(name, row) for name, row in zip(names, table.astype(np.float64), strict=True)]
     series, more = _largest(every, lambda one: float(one.values.sum()))
     seconds = width // SECOND
     note = f"A bar is {seconds:,} second{'s' * (seconds != 1)}."

@@ -44,21 +44,50 @@ def check(run: Any) -> None:
 _Complaint = tuple[str, str, str]
 
 
+_ROWS: dict[str, dict[str, tuple[type, ...]]] = {
+    "prices.*": dict.fromkeys(("first", "low", "low_time", "last", "drawdown"), _NUMBER),
+    "depth.*": {"first": _NUMBER},
+    "spillover.*.*": {"failures": _NUMBER, "loss": _NUMBER},
+    "cascade_depth_weighted": dict.fromkeys(("mean", "p95"), _NUMBER),
+}  # fmt: skip
+"""Keys of what stands at a path of the summary, of which there may be many or none."""
+
+
 def _summary(facts: Mapping[str, Any]) -> Iterator[_Complaint]:
     for key, types in _SUMMARY.items():
         *parents, name = key.split(".")
         table = facts.get(parents[0]) if parents else facts
-        if not isinstance(table, Mapping):
-            continue
-        if name not in table:
-            yield (
-                "summary.json",
-                key,
-                "is missing: the file was edited, or is of another version",
-            )
-        elif not isinstance(table[name], types) or isinstance(table[name], bool):
-            words = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
-            yield "summary.json", key, f"is {table[name]!r:.60}, expected {words}"
+        if isinstance(table, Mapping):
+            yield from _typed(table, name, types, ".".join(parents))
+    for pattern, keys in _ROWS.items():
+        for path, row in _at(facts, pattern.split(".")):
+            for name, types in keys.items():
+                yield from _typed(row, name, types, path)
+    for key in ("generations", "max_leverage", "losses_by_channel"):
+        values = facts.get(key, [])
+        for value in values.values() if isinstance(values, Mapping) else values if isinstance(values, list) else ():
+            if not isinstance(value, _NUMBER):
+                yield "summary.json", key, f"has {value!r:.60}, expected numbers"
+
+
+def _typed(table: Any, name: str, types: tuple[type, ...], path: str) -> Iterator[_Complaint]:
+    """Yield what is wrong with one value of a table at a path."""
+    where = f"{path}.{name}".lstrip(".")
+    if not isinstance(table, Mapping) or name not in table:
+        yield "summary.json", where, "is missing: the file was edited, or is of another version"
+    elif not isinstance(table[name], types) or isinstance(table[name], bool):
+        words = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
+        yield "summary.json", where, f"is {table[name]!r:.60}, expected {words}"
+
+
+def _at(facts: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, what stands there) for a path in which a star is any name; nothing where there is nothing."""
+    if not parts:
+        if facts is not None:
+            yield path, facts
+    elif isinstance(facts, Mapping):
+        for name in facts if parts[0] == "*" else [parts[0]]:
+            yield from _at(facts.get(name), parts[1:], f"{path}.{name}".lstrip("."))
 
 
 def _tables(run: Any) -> Iterator[_Complaint]:

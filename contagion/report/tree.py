@@ -90,9 +90,9 @@ def _groups(run: Any) -> _Groups:
         values = np.bincount(inverse, stake[rows], len(found)) if depth else np.zeros(len(found))
         columns.append((parents - 1, what, np.full(len(found), depth), events["time_us"][rows][first], counts, values))
         total += len(found)
-    parent, what, depth, times, counts, values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    parents, what, deep, times, counts, values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     kind, node = np.divmod(what, nodes)
-    return _Groups(parent, kind, node - 1, depth, times, counts.astype(np.int64), values)
+    return _Groups(parents, kind, node - 1, deep, times, counts.astype(np.int64), values.astype(np.float64))
 
 
 class _Forest:
