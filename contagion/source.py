@@ -91,24 +91,6 @@ class Source:
             known = known[:-1]
         return _line_and_column(self.text, self._offsets[known])
 
-    def places(self) -> dict[KeyPath, tuple[int, int]]:
-        r"""Return line and column of every path of the document.
-
-        >>> parse_source("[pool]\nfee = 1").places()[("pool", "fee")]
-        (2, 1)
-        """
-        return {path: _line_and_column(self.text, offset) for path, offset in self._offsets.items() if path}
-
-    def comments(self) -> dict[int, tuple[int, str]]:
-        r"""Return the comment of every line that has one: its column and its words.
-
-        >>> parse_source("fee = '#1'  # assumed").comments()
-        {1: (13, 'assumed')}
-        """
-        found = (match for match in _TOKEN.finditer(self.text) if match[0][0] == "#")
-        placed = ((*_line_and_column(self.text, match.start()), match[0].lstrip("# ").rstrip()) for match in found)
-        return {line: (column, words) for line, column, words in placed}
-
     def problem(self, path: Sequence[str | int], what: str) -> Problem:
         r"""Return `what` is wrong at `path`, with its place.
 

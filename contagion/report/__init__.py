@@ -4,21 +4,25 @@ The page is read offline, by whoever gets it: it asks for nothing, runs only its
 and reads complete without them and on paper. It is made of a `Run` alone, so a saved run gives the same bytes.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contagion.errors import BadInput, Problem
+from contagion.report.attribution import ATTRIBUTION, read_attribution
 
-ATTRIBUTION = "attribution.json"
+__all__ = ["ATTRIBUTION", "html", "read_attribution", "write"]
 
 
 def html(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
-    """Return the page of a run; attribution : the facts of `contagion attribute`, which add the table of knock-outs."""
+    """Return the page of a run; attribution : the facts of `contagion attribute`, which add the table of knock-outs.
+
+    BadInput, naming the file, for a saved run that was edited and does not hold together any more.
+    """
+    from contagion.report.check import check
     from contagion.report.page import page
 
+    check(run)
     return page(run, attribution)
 
 
@@ -28,18 +32,3 @@ def write(run: Any, path: Path, attribution: Mapping[str, Any] | None = None) ->
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     os.replace(temporary, path)
-
-
-def read_attribution(path: Path) -> dict[str, Any]:
-    """Return what `contagion attribute` has written into a directory, or the file itself. BadInput where it has not."""
-    file = path / ATTRIBUTION if path.is_dir() else path
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        what = f"no such file: give the directory that `contagion attribute -o` has filled, or its {ATTRIBUTION}"
-        raise BadInput([Problem(str(file), 0, 0, "", what)]) from None
-    except (OSError, ValueError) as error:
-        raise BadInput([Problem(str(file), 0, 0, "", f"cannot be read: {error}")]) from None
-    if not isinstance(facts, dict) or not {"knock_outs", "seeds"} <= set(facts):
-        raise BadInput([Problem(str(file), 0, 0, "", "is not what `contagion attribute` writes")])
-    return facts

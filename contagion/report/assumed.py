@@ -1,13 +1,17 @@
 """Which parameters were assumed: what the scenario's own comments say of the values beside them."""
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from contagion.errors import BadInput
 from contagion.report.svg import shortened
 from contagion.source import KeyPath, Source, dotted, parse_source
 
 _KEY = re.compile(r"""\s*(?:[\w.-]|"[^"]*"|'[^']*')+\s*=\s*""")
+_STRING_OR_COMMENT = re.compile(
+    r"""\"{3}.*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#[^\n]*""", re.VERBOSE | re.DOTALL
+)
 _WORD = re.compile(r"\bassumed\b", re.IGNORECASE)
 
 
@@ -31,7 +35,7 @@ def assumptions(text: str) -> list[Assumption]:
     except BadInput:  # a run of a graph has no scenario
         return []
     lines, paths = text.split("\n"), _paths(source)
-    comments = source.comments()
+    comments = _comments(source.text)
     found = []
     for line, (column, words) in comments.items():
         alone = not lines[line - 1][: column - 1].strip()
@@ -67,10 +71,29 @@ def _assumption(code: str, path: KeyPath, words: str, line: int) -> Assumption:
     return Assumption(dotted(path), shortened(value.strip().rstrip(","), 160), words.lstrip("- "), line)
 
 
+def _comments(text: str) -> dict[int, tuple[int, str]]:
+    """Return column and words of the comment of every line that has one, in a document that is known to be valid."""
+    found, line, start = {}, 1, 0
+    for match in _STRING_OR_COMMENT.finditer(text):
+        line, start = line + text.count("\n", start, match.start()), match.start()
+        if match[0][0] == "#":
+            column = start - text.rfind("\n", 0, start)
+            found[line] = (column, match[0].lstrip("# ").rstrip())
+    return found
+
+
 def _paths(source: Source) -> dict[int, KeyPath]:
     """Return the first path that begins on each line."""
     first: dict[int, tuple[int, KeyPath]] = {}
-    for path, (line, column) in source.places().items():
+    for path in _walk(source.data, ()):
+        line, column = source.place(path)
         if line not in first or (column, len(path)) < (first[line][0], len(first[line][1])):
             first[line] = (column, path)
     return {line: path for line, (_, path) in first.items()}
+
+
+def _walk(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in rows:
+        yield (*path, key)
+        yield from _walk(inner, (*path, key))

@@ -15,7 +15,7 @@ from contagion.metrics import venues
 from contagion.metrics.groups import distinct
 from contagion.metrics.losses import losses_by_cell
 from contagion.metrics.marks import Marks
-from contagion.report.moments import Floats, Integers, Steps, level, span, steps, sums
+from contagion.report.moments import Floats, Integers, Steps, level, span, steps
 from contagion.units import PPM, PRICE_SCALE, SECOND
 
 MOST_SERIES = 8
@@ -137,10 +137,10 @@ def liquidations(run: Any, first: int, last: int) -> Chart | None:
     values = events["value"][chosen] * 10.0**-books.currency_decimals
     width = next((w for w in _BARS if (last - first) / SECOND / w <= 120), _BARS[-1]) * SECOND
     edges = np.arange(first // width, -(-last // width) + 1, dtype=np.int64) * width
-    every = [
-        Series(name, sums(events["time_us"][chosen][place == k], values[place == k], edges))
-        for k, name in enumerate(names)
-    ]
+    bars = len(edges) - 1
+    bar = np.clip(events["time_us"][chosen] // width - first // width, 0, bars - 1)
+    table = np.bincount(place * bars + bar, values, len(names) * bars).reshape(len(names), bars)
+    every = [Series(name, row) for name, row in zip(names, table.astype(np.float64), strict=True)]
     series, more = _largest(every, lambda one: float(one.values.sum()))
     seconds = width // SECOND
     note = f"A bar is {seconds:,} second{'s' * (seconds != 1)}."

@@ -6,9 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+import contagion.report.bars as bars
+import contagion.report.lines as lines
+import contagion.report.network_picture as network_picture
+import contagion.report.sankey as sankey
+import contagion.report.tree as tree
 from contagion.metrics import bilateral
 from contagion.metrics.groups import distinct
-from contagion.report import bars, lines, network_picture, sankey, tree
 from contagion.report.charts import Chart
 from contagion.report.network import STATES, Network, last_states
 from contagion.report.tables import Table, of_chart

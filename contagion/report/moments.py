@@ -84,10 +84,3 @@ def level(times: Integers, values: Floats, at: Integers) -> Level:
         bound[1:] = function(bound[1:], last[:-1])
         function.at(bound, place[inside], values[inside])
     return Level(last, low, high)
-
-
-def sums(times: Integers, values: Floats, edges: Integers) -> Floats:
-    """Return the sums of what happened between edges, one fewer than these; the last step includes its end."""
-    place = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)
-    inside = (times >= edges[0]) & (times <= edges[-1])
-    return np.bincount(place[inside], values[inside], len(edges) - 1).astype(np.float64)

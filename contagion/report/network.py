@@ -84,8 +84,8 @@ def network(run: Any, first: int, last: int) -> Network:
         owner[list(node.holders)] = place
     edges, dropped = _edges(run, owner)
     pulses = _pulses(run, owner, edges, first, last)
-    note = f"{summed} nodes are summed up in those called 'more'. " if summed else ""
-    note += f"{dropped} edges between the same nodes are drawn as one. " if dropped else ""
+    note = f"{summed:,} nodes are summed up in those called 'more'. " if summed else ""
+    note += f"{dropped:,} edges between the same nodes are drawn as one. " if dropped else ""
     return Network(nodes, edges, regions, _states(run, owner), pulses, _failures(run, owner, nodes), note.strip())
 
 

@@ -15,7 +15,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from contagion.report import cards, figures, network_picture, reproduce, studies, tree
+import contagion.report.cards as cards
+import contagion.report.figures as figures
+import contagion.report.network_picture as network_picture
+import contagion.report.reproduce as reproduce
+import contagion.report.studies as studies
+import contagion.report.tree as tree
 from contagion.report.charts import as_data, charts
 from contagion.report.moments import STEPS, span
 from contagion.report.network import Network, network

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from contagion.metrics.targets import compare
+from contagion.report.attribution import EFFECT
 from contagion.report.tables import Table
 from contagion.words import count
 
@@ -54,9 +55,8 @@ def _links(run: Any) -> Study | None:
 def _knock_outs(attribution: Mapping[str, Any] | None) -> Study | None:
     if not attribution or not attribution["knock_outs"]:
         return None
-    keys = ("base", "without", "difference", "low", "high")
     cells = [
-        (row["name"], figure, *(effect[key] for key in keys))
+        (row["name"], figure, *(effect[key] for key in EFFECT))
         for row in attribution["knock_outs"]
         for figure, effect in row["figures"].items()
         if effect["difference"] is not None

@@ -38,10 +38,10 @@ class Table(NamedTuple):
         head = joined(tag("th", name, class_=kind) for name, kind in zip(self.columns, kinds, strict=True))
         cells = ['<td class="number">' if own else "<td>" for own in numeric]
         rows = [
-            "".join([f"{cell}{escape(cell_text(value))}" for cell, value in zip(cells, row, strict=True)])
+            "".join([f"{cell}{escape(cell_text(value))}</td>" for cell, value in zip(cells, row, strict=True)])
             for row in self.rows[:: self.every]
         ]
-        body = Markup("<tr>" + "\n<tr>".join(rows)) if rows else ""  # every cell is escaped above
+        body = Markup("".join(f"<tr>{row}</tr>\n" for row in rows))  # every cell is escaped above
         return tag("div", tag("table", tag("thead", tag("tr", head)), tag("tbody", body)), class_="scroll")
 
     @property

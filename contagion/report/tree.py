@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.metrics.cascade import failures, origins
+from contagion.metrics.cascade import failures, origins, trigger_depths
+from contagion.metrics.groups import rows_by_group
 from contagion.units import SECOND
 
 MOST = 300
@@ -53,93 +54,89 @@ class _Groups(NamedTuple):
 def branches(run: Any, most: int = MOST) -> list[Branch]:
     """Return the branches to show, each after its parent, siblings by size."""
     groups = _groups(run)
-    if not len(groups.parent):
-        return []
     count, value = groups.failures.copy(), groups.value.copy()
-    for depth in range(int(groups.depth.max()), 0, -1):
-        rows = np.flatnonzero(groups.depth == depth)
+    for rows in reversed(rows_by_group(groups.depth, int(groups.depth.max(initial=-1)) + 1)[1:]):
         np.add.at(count, groups.parent[rows], count[rows])
         np.add.at(value, groups.parent[rows], value[rows])
-    children: list[list[int]] = [[] for _ in range(len(groups.parent) + 1)]
-    for place in sorted(range(len(groups.parent)), key=lambda k: (-value[k], -count[k], k)):
-        children[int(groups.parent[place])].append(place)
-    shown = _largest(children, value, count, groups.depth, most)
     found: list[Branch] = []
-    _visit(-1, -1, children, shown, (groups, count, value, run), found)
+    forest = _Forest(groups, count, value, most)
+    forest.visit(-1, -1, run.books, found)
     return found
 
 
 def _groups(run: Any) -> _Groups:
+    """Return all branches: depth by depth, failures are grouped by the branch of what set them off, kind and node."""
     events, books = run.tables["events"], run.books
     failed = failures(events, books.kinds)
     stake = np.zeros(len(events["kind"]))
     stake[run.tables["failures"]["event"]] = run.tables["failures"]["value"] * 10.0**-books.currency_decimals
     above = origins(events, books.kinds)[events["cause"][failed]]
-    place = np.full(len(events["kind"]), -1, np.int64)
-    roots = np.setdiff1d(above, failed)
+    is_root = np.zeros(len(events["kind"]), np.bool_)
+    is_root[above] = True
+    is_root[failed] = False
+    roots = np.flatnonzero(is_root)
     kinds, nodes = len(books.kinds), len(books.holders) + 1
     key = events["kind"].astype(np.int64) * nodes + events["node"] + 1
-    found, first, inverse = np.unique(key[roots], return_index=True, return_inverse=True)
-    place[roots] = inverse
-    none = np.zeros(len(found))
-    columns = [_rows(np.full(len(found), -1), found, 0, events["time_us"][roots][first], none, none)]
-    waiting, total, depth = np.argsort(failed, kind="stable"), len(found), 0
-    while len(waiting):
-        ready = place[above[waiting]] >= 0
-        rows, waiting, depth = failed[waiting[ready]], waiting[~ready], depth + 1
-        parent = place[above[np.searchsorted(failed, rows)]]
-        found, first, inverse = np.unique(parent * kinds * nodes + key[rows], return_index=True, return_inverse=True)
+    place, total, columns = np.full(len(events["kind"]), -1, np.int64), 0, []
+    depths = trigger_depths(events, books.kinds)
+    own = rows_by_group(depths, int(depths.max(initial=0)) + 1)
+    for depth, rows in enumerate([roots, *(failed[rows] for rows in own[1:])]):
+        parent = place[above[own[depth]]] if depth else np.full(len(rows), -1)
+        wanted = (parent + 1) * kinds * nodes + key[rows]
+        found, first, inverse = np.unique(wanted, return_index=True, return_inverse=True)
         place[rows] = total + inverse
-        counts, values = np.bincount(inverse), np.bincount(inverse, stake[rows])
-        own, what = np.divmod(found, kinds * nodes)
-        columns.append(_rows(own, what, depth, events["time_us"][rows][first], counts, values))
+        parents, what = np.divmod(found, kinds * nodes)
+        counts = np.bincount(inverse, minlength=len(found)) if depth else np.zeros(len(found), np.int64)
+        values = np.bincount(inverse, stake[rows], len(found)) if depth else np.zeros(len(found))
+        columns.append((parents - 1, what, np.full(len(found), depth), events["time_us"][rows][first], counts, values))
         total += len(found)
-    parent, what, depths, times, counts, values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    parents, what, deep, times, counts, values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     kind, node = np.divmod(what, nodes)
-    return _Groups(parent, kind, node - 1, depths, times, counts.astype(np.int64), values.astype(np.float64))
+    return _Groups(parents, kind, node - 1, deep, times, counts.astype(np.int64), values.astype(np.float64))
 
 
-def _rows(parent: Any, what: Any, depth: int, times: Any, counts: Any, values: Any) -> tuple[Any, ...]:
-    return parent, what, np.full(len(what), depth), times, counts, values
+class _Forest:
+    """Branches by their parents, the largest first, and which of them are shown."""
 
+    def __init__(self, groups: _Groups, count: NDArray[np.int64], value: NDArray[np.float64], most: int) -> None:
+        """Show the largest branches, none without the one above it; count, value : with all that followed."""
+        self.groups, self.count, self.value = groups, count, value
+        self._order = np.lexsort((np.arange(len(count)), -count, -value, groups.parent))
+        self._ends = np.searchsorted(groups.parent[self._order], np.arange(-1, len(count)), side="right")
+        self.shown: set[int] = set()
+        waiting = [self._rank(place) for place in self.children(-1).tolist()]
+        heapq.heapify(waiting)
+        while waiting and len(self.shown) < most:
+            _, _, place = heapq.heappop(waiting)
+            self.shown.add(place)
+            if groups.depth[place] < _DEEPEST:
+                for child in self.children(place)[:most].tolist():
+                    heapq.heappush(waiting, self._rank(child))
 
-def _largest(children: list[list[int]], value: Any, count: Any, depth: Any, most: int) -> set[int]:
-    """Return the branches to show: the largest first, none without the one above it."""
-    shown: set[int] = set()
-    waiting = [(-value[k], -count[k], k) for k in children[-1]]
-    heapq.heapify(waiting)
-    while waiting and len(shown) < most:
-        _, _, place = heapq.heappop(waiting)
-        shown.add(place)
-        if depth[place] < _DEEPEST:
-            for child in children[place]:
-                heapq.heappush(waiting, (-value[child], -count[child], child))
-    return shown
+    def children(self, place: int) -> NDArray[np.int64]:
+        """Return the branches below one, or the roots below -1, the largest first."""
+        start = int(self._ends[place]) if place >= 0 else 0
+        return self._order[start : int(self._ends[place + 1])]
 
-
-def _visit(
-    place: int,
-    above: int,
-    children: list[list[int]],
-    shown: set[int],
-    facts: tuple[_Groups, Any, Any, Any],
-    found: list[Branch],
-) -> None:
-    """Add the branches below a place, and one line for those that are not shown."""
-    groups, count, value, run = facts
-    hidden = [child for child in children[place] if child not in shown]
-    for child in children[place]:
-        if child in shown:
+    def visit(self, place: int, above: int, books: Any, found: list[Branch]) -> None:
+        """Add the branches below a place, and one line for those that are not shown."""
+        groups, below = self.groups, self.children(place)
+        for child in below.tolist():
+            if child not in self.shown:
+                break  # the largest come first, and of two the larger is shown first
             node = int(groups.node[child])
-            label = run.books.kinds[int(groups.kind[child])] + (f" of {run.books.holders[node]}" if node >= 0 else "")
+            label = books.kinds[int(groups.kind[child])] + (f" of {books.holders[node]}" if node >= 0 else "")
             found.append(Branch(
                 label, above, int(groups.depth[child]), int(groups.time[child]) / SECOND, int(groups.failures[child]),
-                float(groups.value[child]), int(count[child]), float(value[child]),
+                float(groups.value[child]), int(self.count[child]), float(self.value[child]),
             ))  # fmt: skip
-            _visit(child, len(found) - 1, children, shown, facts, found)
-    if hidden:
-        total, worth = int(count[hidden].sum()), float(value[hidden].sum())
-        first = int(groups.time[hidden].min()) / SECOND
-        depth = int(groups.depth[hidden[0]])
-        label = f"{len(hidden):,} smaller branch{'es' * (len(hidden) != 1)}"
-        found.append(Branch(label, above, depth, first, total, worth, total, worth, len(hidden)))
+            self.visit(child, len(found) - 1, books, found)
+        hidden = below[sum(child in self.shown for child in below[: len(self.shown)].tolist()) :]
+        if len(hidden):
+            total, worth = int(self.count[hidden].sum()), float(self.value[hidden].sum())
+            first, depth = int(groups.time[hidden].min()) / SECOND, int(groups.depth[hidden[0]])
+            label = f"{len(hidden):,} smaller branch{'es' * (len(hidden) != 1)}"
+            found.append(Branch(label, above, depth, first, total, worth, total, worth, len(hidden)))
+
+    def _rank(self, place: int) -> tuple[float, int, int]:
+        return -float(self.value[place]), -int(self.count[place]), place
