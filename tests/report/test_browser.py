@@ -15,9 +15,10 @@ from click.testing import CliRunner
 import contagion.report
 from contagion.cli import main
 from contagion.runs import load_run
-from tests.report.browser import launched, opened, visit
+from tests.report.browser import Visit, launched, opened, visit
 
 STATIC = Path(contagion.report.__file__).parent / "static"
+DATA = r'(<script[^>]*id="data"[^>]*>)(.*?)(</script>)'
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,15 @@ def report(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def seen(report: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+    return visit(report, tmp_path_factory.mktemp("visit"))
+
+
+@pytest.fixture(scope="module")
 def data(report: Path) -> Any:
-    block = re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', report.read_text(encoding="utf-8"), re.DOTALL)
+    block = re.search(DATA, report.read_text(encoding="utf-8"), re.DOTALL)
     assert block
-    return json.loads(block[1])
+    return json.loads(block[2])
 
 
 class Cards(HTMLParser):
@@ -79,6 +85,11 @@ def at(summary: Any, key: str) -> Any:
 
 def states(tab: Any) -> list[str]:
     return tab.eval_on_selector_all("#network .node", "nodes => nodes.map(node => node.dataset.state)")
+
+
+def shapes(tab: Any) -> list[str]:
+    drawn = "nodes => nodes.map(node => node.querySelector('use').getAttribute('href'))"
+    return tab.eval_on_selector_all("#network .node", drawn)
 
 
 def clock(tab: Any) -> float:
@@ -131,17 +142,16 @@ def test_the_harness_hears_an_error_a_violation_and_a_request(tmp_path: Path) ->
     assert seen.requests == ["http://example.org/a.png"]
 
 
-def test_the_report_opens_without_a_word_on_the_console_or_a_request(report: Path, data: Any, tmp_path: Path) -> None:
-    seen = visit(report, tmp_path)
+def test_the_report_opens_without_a_word_on_the_console_or_a_request(seen: Visit, data: Any) -> None:
     assert seen.console == []
     assert seen.requests == []
     assert seen.dom.count("<canvas") == len(data["charts"]) >= 3
     assert '<div id="player">' in seen.dom
 
 
-def test_cards_equal_the_summary(run: Path, report: Path, tmp_path: Path) -> None:
+def test_cards_equal_the_summary(run: Path, seen: Visit) -> None:
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    cards = Cards(visit(report, tmp_path).dom)
+    cards = Cards(seen.dom)
     assert {key: at(summary, key) for key in cards.values} == cards.values
     assert {"cascade_depth_weighted.mean", "total_losses.net", "ledger.max_imbalance"} <= set(cards.values)
     for key in ("cascade_depth", "liquidated.accounts"):
@@ -167,8 +177,24 @@ def test_the_slider_moves_the_clock_and_the_network(browser: Any, report: Path, 
         for share in (0.0, 0.5, 0.2, 0.9, 0.05, 1.0):  # forward and back
             set_clock(tab, start + share * (end - start))
             assert states(tab) == expected_states(data, clock(tab))
-        shapes = "nodes => nodes.map(node => node.querySelector('use').getAttribute('href'))"
-        assert tab.eval_on_selector_all("#network .node", shapes) == [f"#state-{state}" for state in states(tab)]
+            assert shapes(tab) == [f"#state-{state}" for state in states(tab)]
+
+
+def test_a_node_that_returns_and_fails_again_is_right_in_both_directions(
+    browser: Any, report: Path, data: Any, tmp_path: Path
+) -> None:
+    start, end = data["span"]
+    nodes = range(len(data["network"]["nodes"]))
+    moments = [(start + (end - start) * (k + 0.5) / 8, state) for k, state in enumerate((1, 2, 3, 0, 2, 1, 3))]
+    lively = data | {"network": data["network"] | {"states": [[t, i, s] for t, s in moments for i in nodes]}}
+    page = tmp_path / "lively.html"
+    text = report.read_text(encoding="utf-8")
+    block = json.dumps(lively).replace("<", "\\u003c")
+    page.write_text(re.sub(DATA, lambda found: found[1] + block + found[3], text, flags=re.DOTALL), encoding="utf-8")
+    with opened(browser, page) as tab:
+        for share in (0.0, 0.3, 0.7, 0.55, 0.45, 0.2, 0.95, 0.6):
+            set_clock(tab, start + share * (end - start))
+            assert states(tab) == expected_states(lively, clock(tab))
 
 
 def test_something_happens_to_the_network(data: Any) -> None:
@@ -320,6 +346,9 @@ def test_the_theme_follows_the_reader(browser: Any, report: Path) -> None:
 
 def test_paper_shows_still_pictures_at_the_end(browser: Any, report: Path, data: Any) -> None:
     with opened(browser, report) as tab:
+        for figure in tab.locator("figure.chart:has(.live)").all():
+            assert not figure.locator("svg.still").is_visible()
+            assert figure.locator(".live").is_visible()
         set_clock(tab, data["span"][0])
         tab.emulate_media(media="print")
         tab.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -327,6 +356,6 @@ def test_paper_shows_still_pictures_at_the_end(browser: Any, report: Path, data:
         assert not tab.locator("#player").is_visible()
         for figure in tab.locator("figure.chart").all():
             assert figure.locator("svg.still").is_visible()
-            assert not figure.locator(".live").is_visible()
+        assert not tab.locator(".uplot").first.is_visible()
         tab.evaluate("dispatchEvent(new Event('afterprint'))")
         assert states(tab) == expected_states(data, data["span"][0])
