@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 
 FLOORS = {
     "units": 0, "errors": 0,
-    "facts": 1, "ledger": 1, "log": 1, "network": 1, "meanings": 1, "params": 1, "source": 1, "finance": 1,
+    "facts": 1, "ledger": 1, "log": 1, "network": 1, "meanings": 1, "params": 1, "source": 1, "words": 1, "finance": 1,
     "ports": 2, "graph": 2, "why": 2, "accounts": 2, "readers": 2, "expectations": 2,
     "routes": 3, "saved": 3, "overrides": 3, "simulation": 3, "venues": 3,
     "mechanisms": 4, "shocks": 4, "metrics": 4, "runs": 4,
@@ -41,6 +41,7 @@ THIRD_PARTY = {
     "rich": ("cli", "terminal"),
     "matplotlib": ("plot",),
     "jinja2": ("report",),
+    "markupsafe": ("report",),
     "numba": ("accounts",),
     "llvmlite": ("accounts",),
 }

@@ -11,6 +11,7 @@ import pytest
 
 from contagion.graph import compile_graph
 from contagion.metrics.targets import compare
+from contagion.report import html
 from contagion.runs import Run
 from contagion.scenario import load, loads, shipped
 from contagion.study.orders import order_sensitivity
@@ -57,6 +58,13 @@ def test_a_scenario_has_the_same_digest_on_the_same_platform(name: str) -> None:
 def test_nothing_fails_without_the_shock(name: str) -> None:
     assert reduced(name).summary.twins.control.failures == 0
     assert reduced(name).summary.failures > 0
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_scenario_has_a_page_that_says_how_many_failed(name: str) -> None:
+    page = html(reduced(name))
+    assert f"{reduced(name).facts['failures']:,} failures" in page
+    assert len(page.encode()) < 5_000_000
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -9,8 +9,9 @@ from rich.console import Console, Group
 from rich.text import Text
 
 import contagion as cg
-from contagion.terminal import console_on, deepest, headline, summary_text
+from contagion.terminal import console_on, deepest, summary_text
 from contagion.terminal.progress import Bar, Lines
+from contagion.words import headline
 from tests.scenarios import CASCADE
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import contagion as cg
-from contagion.terminal import money
 from contagion.terminal.standing import standing, ties
+from contagion.words import money
 from tests.scenarios import CASCADE
 
 NOTHING = {"debt": 0.0, "breached": 0.0, "within": dict.fromkeys(("3%", "5%", "10%", "20%"), 0.0)}

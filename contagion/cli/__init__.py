@@ -28,7 +28,7 @@ def main(debug: bool) -> None:
 
 for _command in (
     running.run, scenarios.validate, scenarios.init, scenarios.list_, scenarios.schema, scenarios.reference,
-    reading.why, reading.links, reading.diff, reading.bilateral, reading.targets, studies.attribute,
+    reading.why, reading.links, reading.diff, reading.bilateral, reading.targets, reading.report, studies.attribute,
     fragility.fragility, clearing.clear, running.verify, scenarios.graph,
 ):  # fmt: skip
     main.add_command(_command)

@@ -105,7 +105,7 @@ def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None
     from contagion.study.fragility import carry_out
 
     if not options["quiet"]:
-        from contagion.terminal import count
+        from contagion.words import count
 
         sizes, seeds = count(plan.points, "size"), count(len(plan.seeds), "seed")
         click.echo(f"{sizes} on {seeds}, and what lies between: {plan.most_runs:,} runs at most", err=True)

@@ -1,4 +1,4 @@
-"""`why`, `links`, `diff`, `bilateral` and `targets`: what reads saved runs."""
+"""`why`, `links`, `diff`, `bilateral`, `targets` and `report`: what reads saved runs."""
 
 import sys
 from pathlib import Path
@@ -122,3 +122,26 @@ def targets(run_directory: Path, as_json: bool) -> None:
     from contagion.terminal.targets import targets_text
 
     click.echo(targets_text(console_on(sys.stdout), rows, name), nl=False)
+
+
+@click.command()
+@shell.run_directory
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: RUN/report.html."
+)
+@click.option(
+    "--attribution", type=click.Path(path_type=Path), metavar="PATH",
+    help="Add the knock-outs that `contagion attribute -o` has written. Default: RUN/attribution.json, if it is there.",
+)  # fmt: skip
+def report(run_directory: Path, output: Path | None, attribution: Path | None) -> None:
+    """Write the run as one HTML file, readable offline: what happened, who lost, and why."""
+    from contagion import report as pages
+    from contagion.runs import load_run
+
+    run = load_run(run_directory)
+    if attribution is None and (run_directory / pages.ATTRIBUTION).exists():
+        attribution = run_directory / pages.ATTRIBUTION
+    facts = None if attribution is None else pages.read_attribution(attribution)
+    path = output or run_directory / "report.html"
+    pages.write(run, path, facts)
+    click.echo(str(path))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "--orders", type=click.IntRange(1, 100_000), metavar="K", help="Run again with ties in K random orders: the range."
 )
 @click.option("--plot", is_flag=True, help="Draw prices.png into the run directory.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html into the run directory.")
 @shell.quiet
 @shell.as_json
 @shell.allow_code
@@ -72,6 +73,8 @@ def run(ctx: click.Context, /, scenario: str, output: Path | None, **options: An
         again = shell.command_line(ctx, {"output": shell.next_free(output)} if output else {})
         click.echo(f"{directory} has no results. To run again:\n  {again}", err=True)
         raise
+    if not options["no_report"]:
+        _write_report(result, directory)
     if options["plot"]:
         from contagion.plot import draw
 
@@ -113,6 +116,17 @@ def verify(ctx: click.Context, /, run_directory: Path, quiet: bool, allow_code: 
     for line in [*differences(manifest, model), *changed]:
         click.echo(f"  {line}")
     ctx.exit(shell.NOT_REPRODUCED)
+
+
+def _write_report(result: "Run", directory: Path) -> None:
+    """Write the page; the run is complete without it, so whatever goes wrong here is a warning."""
+    try:
+        from contagion.report import write
+
+        write(result, directory / "report.html")
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+        click.echo(f"contagion: no report.html ({why}); the run itself is complete", err=True)
 
 
 def _add_orders(result: "Run", recipe: "Recipe", model: "Scenario", options: dict[str, Any]) -> None:

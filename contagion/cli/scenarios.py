@@ -39,7 +39,7 @@ def init(directory: Path) -> None:
     import json
     from importlib.resources import files
 
-    from contagion.terminal import quoted
+    from contagion.words import quoted
 
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")

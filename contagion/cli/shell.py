@@ -174,7 +174,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 def command_line(ctx: click.Context, changes: Mapping[str, Any] | None = None) -> str:
     """Return the command that was typed, options spelled out, with some values changed."""
-    from contagion.terminal import quoted
+    from contagion.words import quoted
 
     words = ["contagion", str(ctx.info_name)]
     for parameter in ctx.command.params:

@@ -100,7 +100,7 @@ def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None
     from contagion.study.knockouts import carry_out
 
     if not options["quiet"]:
-        from contagion.terminal import count
+        from contagion.words import count
 
         kinds = f"the base and {count(len(plan.removals) - 1, 'knock-out')} on {count(len(plan.seeds), 'seed')}"
         click.echo(f"{kinds}: {count(plan.runs, 'run')}{', each with its twins' * plan.twins}", err=True)

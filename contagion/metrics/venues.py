@@ -40,7 +40,7 @@ def liquidated(events: Columns, books: Any, graph: dict[str, Any]) -> dict[str, 
     """
     chosen = np.flatnonzero(is_kind(events, books.kinds, "liquidation"))
     values = events["value"][chosen] * 10.0**-books.currency_decimals
-    venue = {market: exchange for exchange, market in _cleared(graph)}
+    venue = {market: exchange for exchange, market in cleared(graph)}
     by_venue: dict[str, float] = {}
     by_market: dict[str, float] = {}
     market, asset = events["market"][chosen].astype(np.int64), events["asset"][chosen].astype(np.int64)
@@ -106,7 +106,7 @@ def prices(table: Columns, books: Any) -> dict[str, Any]:
 
 def depth(table: Columns, books: Any, graph: dict[str, Any]) -> dict[str, Any]:
     """Return first, lowest and last depth of every market that reports it: bids and asks near the price, in tokens."""
-    summary, traded = {}, _traded(graph)
+    summary, traded = {}, traded_asset(graph)
     for name, rows in _by_feed(table, books):
         asset = traded.get(name, name.rpartition("/")[2])
         stated = np.flatnonzero(table["bid_depth"][rows] + table["ask_depth"][rows])
@@ -143,14 +143,14 @@ def _who(events: Columns, books: Any, kind: str) -> int:
     return len(np.unique((events["node"][chosen].astype(np.int64) << 32) + events["member"][chosen]))
 
 
-def _cleared(graph: dict[str, Any]) -> list[tuple[str, str]]:
+def cleared(graph: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (exchange, market) for every order book that an exchange clears."""
     kinds = {node["id"]: node.get("kind") for node in graph.get("nodes", [])}
     ends = [(edge["source"], edge["target"]) for edge in graph.get("edges", []) if edge.get("role") == "trades"]
     return [(source, target) for source, target in ends if kinds[source] == "exchange"]
 
 
-def _traded(graph: dict[str, Any]) -> dict[str, str]:
+def traded_asset(graph: dict[str, Any]) -> dict[str, str]:
     """Return the asset in which each market counts its depth; a pool's further assets have feeds of their own."""
     table = {}
     for node in graph.get("nodes", []):

@@ -4,7 +4,6 @@ The same text goes to a terminal and into a file: a console without a terminal b
 and nothing else. It fits 80 columns and uses up to 100.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
@@ -18,11 +17,11 @@ from rich.text import Text
 from contagion.terminal.links import agreement, links_table
 from contagion.terminal.standing import standing, ties
 from contagion.units import SECOND, format_duration
+from contagion.words import count, headline, money, price, quoted, shocked, three
 
 WIDEST = 100
 _BAR = 24
 _ROWS = 10
-_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 class _Screen(Console):
@@ -44,20 +43,6 @@ def console_on(stream: IO[str]) -> Console:
     return console
 
 
-def money(amount: float) -> str:
-    """Return an amount with three digits and a unit.
-
-    >>> money(5_131_232.77), money(-43_573.7), money(12.5), money(0), money(6.6e9)
-    ('5.13M', '-43.6k', '12.5', '0', '6.60B')
-    """
-    if abs(amount) < 0.005:
-        return "0"
-    for size, unit in _UNITS:
-        if abs(amount) >= size * 0.9995:
-            return f"{_three(amount / size)}{unit}"
-    return _three(amount)
-
-
 def summary_text(console: Console, run: Any, directory: str = "") -> str:
     """Return the summary of a run as text for a console; `directory` is where it was written, if it was."""
     facts, manifest = run.facts, run.manifest
@@ -73,29 +58,6 @@ def summary_text(console: Console, run: Any, directory: str = "") -> str:
         for line in _closing(run, directory):
             console.print(line, soft_wrap=True)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
-
-
-def shocked(manifest: Mapping[str, Any]) -> bool:
-    """Return whether a run had its shocks, or was the control run."""
-    return bool(manifest.get("shock", manifest.get("twin") != "control"))
-
-
-def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
-    """Return what happened, in a sentence or two."""
-    total, failures, depth = facts["total_losses"], facts["failures"], facts["cascade_depth"]
-    net, exogenous = total["net"], total["exogenous"]
-    lost = f"{money(abs(net))} {currency} {'lost' if net >= 0 else 'gained'}"
-    if not failures and not shock:
-        return "At rest: there was no shock and nothing failed" + (f"; {lost} by the clock alone." if net else ".")
-    if not failures:
-        return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
-    text = f"{count(failures, 'failure')} in {count(depth, 'generation')}; {lost}."
-    if exogenous and exogenous > 0 and total["amplification"] is not None:
-        text += f" The shock by itself cost {money(exogenous)}; what it set off made that "
-        text += f"{_three(total['amplification'])} times as much"
-        channels = {k: v for k, v in facts["losses_by_channel"].items() if k != "exogenous" and v > 0}
-        text += f", most of it by {max(channels, key=lambda k: channels[k])}." if channels else "."
-    return text
 
 
 class _Bars:
@@ -188,7 +150,7 @@ def _losses(total: Mapping[str, Any]) -> RenderableType:
         grid.add_column(justify="right")
     for left, right in zip(("net", "peak", "gross", "gains"), _SECOND_COLUMN, strict=True):
         value = known.get(right)
-        text = "–" if value is None else f"{_three(value)} times" if right == "amplification" else money(value)
+        text = "–" if value is None else f"{three(value)} times" if right == "amplification" else money(value)
         grid.add_row(left, money(known[left]), f"   {right}", text)
     return grid
 
@@ -305,15 +267,6 @@ def _moved(row: Mapping[str, float]) -> bool:
     return max(row["drawdown"], abs(row["last"] / row["first"] - 1.0)) >= 0.0005
 
 
-def price(value: float) -> str:
-    """Return a price with two decimals, or four significant digits below ten.
-
-    >>> price(110_250.5), price(1.00021), price(0.000123456)
-    ('110,250.50', '1.0002', '0.0001235')
-    """
-    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.4g}"
-
-
 def _twins(facts: Mapping[str, Any]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("")
@@ -358,27 +311,3 @@ def deepest(run: Any) -> str:
     event = int(failed[events["generation"][failed].argmax()])
     name, member = run.books.holders[int(events["node"][event])], int(events["member"][event])
     return name if member < 0 else f"{name}#{member}"
-
-
-def quoted(word: str) -> str:
-    """Return a word as a shell takes it whole.
-
-    >>> quoted("runs/a-b"), quoted("big looper"), quoted("crowd#7")
-    ('runs/a-b', "'big looper'", "'crowd#7'")
-    """
-    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\"'\"'") + "'"
-
-
-def _three(amount: float) -> str:
-    """Return three significant digits, never an exponent."""
-    size = abs(amount)
-    return f"{amount:,.0f}" if size >= 99.95 else f"{amount:.1f}" if size >= 9.995 else f"{amount:.2f}"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number of things.
-
-    >>> count(1, "run"), count(2000, "run")
-    ('1 run', '2,000 runs')
-    """
-    return f"{number:,} {noun}" + "s" * (number != 1)

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import money
+from contagion.words import money
 
 _CLOSING = (
     "Transfers only: what an event took from one and gave to another, at their own marks. What falling prices took "

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import count, money
+from contagion.words import count, money
 
 _WORST = 10
 _NAMED = 8

@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import count, money, price
 from contagion.terminal.links import sides
 from contagion.units import SECOND, format_duration
+from contagion.words import count, money, price
 
 _ROWS = 12
 _HEADLINES = {

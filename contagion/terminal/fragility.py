@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import money
+from contagion.words import money
 
 _WORDS = {"unfunded": "a loss that nobody covers", "majority": "n >= 1/2", "growth": "N2 >= N1"}
 _CLOSING = (

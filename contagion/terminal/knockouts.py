@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import money, price
+from contagion.words import money, price
 
 TITLES = {
     "cascade_depth_weighted.mean": "Depth, weighted",

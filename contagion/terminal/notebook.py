@@ -10,8 +10,9 @@ from html import escape
 from typing import Any
 
 from contagion.facts import shown
-from contagion.terminal import TWINS, count, deepest, headline, money, price, shocked
+from contagion.terminal import TWINS, deepest
 from contagion.units import SECOND, format_duration
+from contagion.words import count, headline, money, price, shocked
 
 _ROWS = 12
 _STYLE = """<style>

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from contagion.terminal import money, price
+from contagion.words import money, price
 
 
 def targets_text(console: Console, rows: Sequence[Mapping[str, Any]], scenario: str) -> str:

@@ -1,0 +1,128 @@
+"""Whether a run holds together: a saved one may have been edited, or be of another version.
+
+A page made of half a run would be wrong without saying so. What it needs is looked at before anything is drawn, and
+what is missing is named with the file in which it should be.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from contagion.errors import BadInput, Problem
+from contagion.log import EVENT_LAYOUT, FAILURE_LAYOUT, POSTING_LAYOUT, PRICE_LAYOUT
+
+_NUMBER = (int, float)
+_MAYBE = (int, float, type(None))
+_SUMMARY: dict[str, tuple[type, ...]] = {
+    "failures": (int,), "cascade_depth": (int,), "cascade_depth_weighted": (dict, type(None)), "generations": (list,),
+    "events": (int,), "sim_seconds": _NUMBER, "seed": (int,), "total_losses": (dict,), "losses_by_channel": (dict,),
+    "liquidated": (dict,), "cancelled": (dict,), "spillover": (dict,), "prices": (dict,), "depth": (dict,),
+    "max_leverage": (dict,), "ledger": (dict,), "total_losses.net": _NUMBER, "total_losses.peak": _NUMBER,
+    "total_losses.exogenous": _MAYBE, "total_losses.endogenous": _MAYBE, "total_losses.amplification": _MAYBE,
+    "total_losses.unfunded": _MAYBE, "liquidated.accounts": (int,), "liquidated.value": _NUMBER,
+    "cancelled.orders": (int,), "cancelled.value": _NUMBER, "ledger.max_imbalance": (int,),
+}  # fmt: skip
+_COLUMNS = {
+    "events": tuple(EVENT_LAYOUT), "postings": tuple(POSTING_LAYOUT), "prices": tuple(PRICE_LAYOUT),
+    "failures": tuple(FAILURE_LAYOUT), "balances": ("holder", "member", "asset", "balance"),
+    "accounts": ("holder", "member", "equity_start", "equity_end", "liquidated_value"),
+}  # fmt: skip
+_NAMES = {"node": "holders", "holder": "holders", "kind": "kinds", "asset": "assets", "market": "feeds"}
+
+
+def check(run: Any) -> None:
+    """Raise BadInput, with every problem, for a run of which no page can be made."""
+    found = [*_summary(run.facts), *_tables(run), *_books(run)] or [*_references(run), *_feeds(run)]
+    if found:
+        where = str(run.path) if run.path else "run"
+        raise BadInput(
+            [Problem(f"{where}/{file}" if run.path else where, 0, 0, path, what) for file, path, what in found]
+        )
+
+
+_Complaint = tuple[str, str, str]
+
+
+_ROWS: dict[str, dict[str, tuple[type, ...]]] = {
+    "prices.*": dict.fromkeys(("first", "low", "low_time", "last", "drawdown"), _NUMBER),
+    "depth.*": {"first": _NUMBER},
+    "spillover.*.*": {"failures": _NUMBER, "loss": _NUMBER},
+    "cascade_depth_weighted": dict.fromkeys(("mean", "p95"), _NUMBER),
+}  # fmt: skip
+"""Keys of what stands at a path of the summary, of which there may be many or none."""
+
+
+def _summary(facts: Mapping[str, Any]) -> Iterator[_Complaint]:
+    for key, types in _SUMMARY.items():
+        *parents, name = key.split(".")
+        table = facts.get(parents[0]) if parents else facts
+        if isinstance(table, Mapping):
+            yield from _typed(table, name, types, ".".join(parents))
+    for pattern, keys in _ROWS.items():
+        for path, row in _at(facts, pattern.split(".")):
+            for name, types in keys.items():
+                yield from _typed(row, name, types, path)
+    for key in ("generations", "max_leverage", "losses_by_channel"):
+        values = facts.get(key, [])
+        for value in values.values() if isinstance(values, Mapping) else values if isinstance(values, list) else ():
+            if not isinstance(value, _NUMBER):
+                yield "summary.json", key, f"has {value!r:.60}, expected numbers"
+
+
+def _typed(table: Any, name: str, types: tuple[type, ...], path: str) -> Iterator[_Complaint]:
+    """Yield what is wrong with one value of a table at a path."""
+    where = f"{path}.{name}".lstrip(".")
+    if not isinstance(table, Mapping) or name not in table:
+        yield "summary.json", where, "is missing: the file was edited, or is of another version"
+    elif not isinstance(table[name], types) or isinstance(table[name], bool):
+        words = " or ".join("nothing" if one is type(None) else one.__name__ for one in types)
+        yield "summary.json", where, f"is {table[name]!r:.60}, expected {words}"
+
+
+def _at(facts: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, what stands there) for a path in which a star is any name; nothing where there is nothing."""
+    if not parts:
+        if facts is not None:
+            yield path, facts
+    elif isinstance(facts, Mapping):
+        for name in facts if parts[0] == "*" else [parts[0]]:
+            yield from _at(facts.get(name), parts[1:], f"{path}.{name}".lstrip("."))
+
+
+def _tables(run: Any) -> Iterator[_Complaint]:
+    for name, columns in _COLUMNS.items():
+        if missing := [column for column in columns if column not in run.tables.get(name, {})]:
+            yield f"{name}.parquet", missing[0], "is missing: the table was edited, or is of another version"
+        elif len({len(column) for column in run.tables[name].values()}) > 1:
+            yield f"{name}.parquet", "", "has columns of different length"
+
+
+def _books(run: Any) -> Iterator[_Complaint]:
+    books = run.books
+    for name in ("holder_kinds", "domains", "sectors", "marks"):
+        if len(getattr(books, name)) != len(books.holders):
+            what = f"has {len(getattr(books, name))} entries for {len(books.holders)} holders"
+            yield "books.json", name, what
+
+
+def _references(run: Any) -> Iterator[_Complaint]:
+    """Yield ids that name nothing, and causes that do not come before what they caused."""
+    for name in _COLUMNS:
+        for column, values in run.tables[name].items():
+            if column in _NAMES and len(values) and int(values.max()) >= len(getattr(run.books, _NAMES[column])):
+                yield f"{name}.parquet", column, "names more than books.json does"
+    events = run.tables["events"]
+    if np.any(events["cause"] >= np.arange(len(events["cause"]))):
+        yield "events.parquet", "cause", "an event has a cause that comes after it"
+    for name in ("postings", "prices", "failures"):
+        column = run.tables[name]["event"]
+        if len(column) and int(column.max()) >= len(events["cause"]):
+            yield f"{name}.parquet", "event", "names an event that is not in events.parquet"
+
+
+def _feeds(run: Any) -> Iterator[_Complaint]:
+    for table in ("prices", "depth"):
+        for feed in run.facts[table]:
+            if feed not in run.books.feeds:
+                yield "summary.json", table, f"names {feed!r:.60}, which no feed of books.json is"

@@ -1,0 +1,77 @@
+"""Amounts, counts and the headline of a run in words, the same on a terminal and in a report."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def shocked(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a run had its shocks, or was the control run."""
+    return bool(manifest.get("shock", manifest.get("twin") != "control"))
+
+
+def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
+    """Return what happened, in a sentence or two."""
+    total, failures, depth = facts["total_losses"], facts["failures"], facts["cascade_depth"]
+    net, exogenous = total["net"], total["exogenous"]
+    lost = f"{money(abs(net))} {currency} {'lost' if net >= 0 else 'gained'}"
+    if not failures and not shock:
+        return "At rest: there was no shock and nothing failed" + (f"; {lost} by the clock alone." if net else ".")
+    if not failures:
+        return f"Nothing failed: the shock went no further. {lost[0].upper()}{lost[1:]}." if net else "Nothing failed."
+    text = f"{count(failures, 'failure')} in {count(depth, 'generation')}; {lost}."
+    if exogenous and exogenous > 0 and total["amplification"] is not None:
+        text += f" The shock by itself cost {money(exogenous)}; what it set off made that "
+        text += f"{three(total['amplification'])} times as much"
+        channels = {k: v for k, v in facts["losses_by_channel"].items() if k != "exogenous" and v > 0}
+        text += f", most of it by {max(channels, key=lambda k: channels[k])}." if channels else "."
+    return text
+
+
+def money(amount: float) -> str:
+    """Return an amount with three digits and a unit.
+
+    >>> money(5_131_232.77), money(-43_573.7), money(12.5), money(0), money(6.6e9)
+    ('5.13M', '-43.6k', '12.5', '0', '6.60B')
+    """
+    if abs(amount) < 0.005:
+        return "0"
+    for size, unit in _UNITS:
+        if abs(amount) >= size * 0.9995:
+            return f"{three(amount / size)}{unit}"
+    return three(amount)
+
+
+def three(amount: float) -> str:
+    """Return three significant digits, never an exponent."""
+    size = abs(amount)
+    return f"{amount:,.0f}" if size >= 99.95 else f"{amount:.1f}" if size >= 9.995 else f"{amount:.2f}"
+
+
+def price(value: float) -> str:
+    """Return a price with two decimals, or four significant digits below ten.
+
+    >>> price(110_250.5), price(1.00021), price(0.000123456)
+    ('110,250.50', '1.0002', '0.0001235')
+    """
+    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.4g}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> count(1, "run"), count(2000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell takes it whole.
+
+    >>> quoted("runs/a-b"), quoted("big looper"), quoted("crowd#7")
+    ('runs/a-b', "'big looper'", "'crowd#7'")
+    """
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\"'\"'") + "'"
