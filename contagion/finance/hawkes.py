@@ -167,7 +167,8 @@ def log_likelihood(times: Sequence[float], horizon: float, root_rate: float, alp
 def fit(times: Sequence[float], horizon: float) -> Fit:
     """Return the parameters under which event times in (0, horizon] are likeliest (Ozaki 1979).
 
-    times : at least two, ascending and distinct; ValueError otherwise. Errors are from the curvature there: where a
+    times : at least two, ascending and distinct; ValueError otherwise. A memory (1 / beta) longer than the horizon is
+    not looked for: it could not be told from a rate that changes. Errors are from the curvature there: where a
     constant rate explains the times as well, beta means nothing and they are nan. Times that come from a shock at the
     beginning, or in steps of a clock, are no stationary process, and the fit says n of them all the same.
 
@@ -185,7 +186,11 @@ def fit(times: Sequence[float], horizon: float) -> Fit:
         value, slope = _value_and_slope(seen, horizon, root, n, beta)
         return -value, -slope * np.exp(logs)
 
-    bounds = [(log(rate * 1e-6), log(rate * 10)), (log(1e-8), log(10)), (log(1e-3 / horizon), log(100 / gap))]
+    bounds = [
+        (log(rate * 1e-6), log(rate * 10)),
+        (log(1e-8), log(10)),
+        (-log(horizon), max(log(100 / gap), -log(horizon))),
+    ]
     starts = [np.log([rate * (1 - n), n, beta]) for n in (0.2, 0.7) for beta in (0.1 / gap, 1 / gap, 10 / horizon)]
     starts = sorted((np.clip(start, *np.transpose(bounds)) for start in starts), key=lambda start: loss(start)[0])
     options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 200}

@@ -283,7 +283,7 @@ class Bank(Deleveraging):
             promise = self._promised.get(claim)
             for creditor in self.creditors[claim]:
                 owed = sim.ledger.balances[creditor][claim]
-                paid = owed if promise is None else promise.parts[creditor]
+                paid = owed if promise is None else min(promise.parts[creditor], owed)
                 legs += [(creditor, claim, -owed), (self.node, claim, owed)]
                 legs += [(sim.world, self.asset, -paid), (creditor, self.asset, paid)]
                 total += paid
