@@ -8,11 +8,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import shutil
-import sys
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +67,6 @@ def mechanism_of(kind: str, allow_code: bool = False) -> Any:
         return importlib.import_module(kind).MECHANISM
     except (ImportError, AttributeError) as error:
         raise Misfit(("kind",), f"kind {kind!r} cannot be imported: {error}") from None
-
-
-def kinds() -> Iterator[tuple[str, Any, str]]:
-    """Yield (kind, mechanism, first line about it) of every kind of node in this version."""
-    for kind in schema.KINDS:
-        try:
-            mechanism = mechanism_of(kind)
-        except Misfit:
-            continue
-        yield kind, mechanism, (sys.modules[mechanism.__module__].__doc__ or "").strip().split("\n")[0]
 
 
 def build(

@@ -52,7 +52,7 @@ def init(directory: Path) -> None:
 @shell.as_json
 def list_(as_json: bool) -> None:
     """List the shipped scenarios and the kinds of nodes."""
-    from contagion.assembly import kinds
+    from contagion.json_schema import kinds
     from contagion.scenario import shipped
     from contagion.source import read_source
 
