@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-import contagion
+import contagion.facts
 from contagion.errors import BadInput, Problem
-from contagion.facts import Summary
 from contagion.log import Channel, names_of
 from contagion.readers.rows import outside
 from contagion.why import Chain, explain
@@ -83,9 +82,9 @@ class Run:
     path: Path | None = None
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> contagion.facts.Summary:
         """Return the summary with its keys as attributes: ``run.summary.total_losses.net``."""
-        return Summary.of(self.facts)
+        return contagion.facts.Summary.of(self.facts)
 
     @property
     def plot(self) -> Any:

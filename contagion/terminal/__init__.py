@@ -75,11 +75,6 @@ def summary_text(console: Console, run: Any, directory: str = "") -> str:
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def shocked(manifest: Mapping[str, Any]) -> bool:
-    """Return whether a run had its shocks, or was the control run."""
-    return bool(manifest.get("shock", manifest.get("twin") != "control"))
-
-
 def headline(facts: Mapping[str, Any], currency: str, shock: bool = True) -> str:
     """Return what happened, in a sentence or two."""
     total, failures, depth = facts["total_losses"], facts["failures"], facts["cascade_depth"]
@@ -325,6 +320,11 @@ def _twins(facts: Mapping[str, Any]) -> RenderableType:
 
 
 TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
+
+
+def shocked(manifest: Mapping[str, Any]) -> bool:
+    """Return whether a run had its shocks, or was the control run."""
+    return bool(manifest.get("shock", manifest.get("twin") != "control"))
 
 
 def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:
