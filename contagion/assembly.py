@@ -8,11 +8,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import shutil
-import sys
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,29 +74,6 @@ def mechanism_of(kind: str, allow_code: bool = False) -> Any:
 def installed() -> list[importlib.metadata.EntryPoint]:
     """Return the kinds that installed packages bring, by name: each is a module with a MECHANISM."""
     return sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
-
-
-def kinds() -> Iterator[tuple[str, Any, str]]:
-    """Yield (kind, mechanism, first line about it) of every kind of node in this version."""
-    for kind in schema.KINDS:
-        try:
-            mechanism = mechanism_of(kind)
-        except Misfit:
-            continue
-        yield kind, mechanism, _first_line(mechanism.__module__)
-
-
-def foreign_kinds() -> Iterator[tuple[str, str]]:
-    """Yield (kind, first line about it) of every kind that an installed package brings, or why it cannot be used."""
-    for entry in installed():
-        try:
-            yield entry.name, _first_line(mechanism_of(entry.name).__module__)
-        except Misfit as misfit:
-            yield entry.name, misfit.what
-
-
-def _first_line(module: str) -> str:
-    return (sys.modules[module].__doc__ or "").strip().split("\n")[0]
 
 
 def build(

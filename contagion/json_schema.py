@@ -5,11 +5,13 @@ the constant that names it. What the schema cannot say (names that must exist, l
 checked when a scenario is loaded.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contagion.assembly import kinds
-from contagion.graph import DOMAINS, ROLES
+from contagion.assembly import installed, mechanism_of
+from contagion.errors import Misfit
+from contagion.graph import DOMAINS, KINDS, ROLES
 from contagion.meanings import find, of_values
 from contagion.scenario import ScenarioParams
 from contagion.shocks import SHOCKS
@@ -25,6 +27,25 @@ _NODE = {
     "balances": {"type": "object", "additionalProperties": _NUMBER, "description": "asset -> tokens at the start"},
 }
 _FOREIGN = {"type": "object", "properties": {"kind": {"type": "string", "pattern": "[.:]"}}, "required": ["kind"]}
+
+
+def kinds() -> Iterator[tuple[str, Any, str]]:
+    """Return (kind, mechanism, first line about it) of every kind of node in this version."""
+    for kind in KINDS:
+        try:
+            mechanism = mechanism_of(kind)
+        except Misfit:
+            continue
+        yield kind, mechanism, _first_line(mechanism.__module__)
+
+
+def foreign_kinds() -> Iterator[tuple[str, str]]:
+    """Yield (kind, first line about it) of every kind that an installed package brings, or why it cannot be used."""
+    for entry in installed():
+        try:
+            yield entry.name, _first_line(mechanism_of(entry.name).__module__)
+        except Misfit as misfit:
+            yield entry.name, misfit.what
 
 
 def scenario_schema() -> dict[str, Any]:
@@ -90,3 +111,7 @@ def _tidied(part: Any) -> Any:
     if isinstance(tidy.get("default"), int) and tidy.get("type") == "string":
         tidy["default"] = format_duration(tidy["default"])
     return tidy
+
+
+def _first_line(module: str) -> str:
+    return (sys.modules[module].__doc__ or "").strip().split("\n")[0]

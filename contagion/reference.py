@@ -9,8 +9,8 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from contagion.assembly import kinds
 from contagion.graph import DOMAINS, KINDS, NODE_FACTS, ROLES, EdgeParams
+from contagion.json_schema import kinds
 from contagion.log import FAILURES, Channel
 from contagion.meanings import Meaning, find, of_figures, of_values
 from contagion.params import AssetName, Duration, NodeName, Params

@@ -21,15 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-import contagion
-from contagion.facts import Summary
+import contagion.facts
 from contagion.log import Channel, names_of
 from contagion.readers.rows import outside
 from contagion.saved import (
     LAYOUTS,
     Graph,
     Manifest,
-    Reread,
+    Summary,
     check_books,
     check_table,
     fitted,
@@ -98,9 +97,9 @@ class Run:
     path: Path | None = None
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> contagion.facts.Summary:
         """Return the summary with its keys as attributes: ``run.summary.total_losses.net``."""
-        return Summary.of(self.facts)
+        return contagion.facts.Summary.of(self.facts)
 
     @property
     def plot(self) -> Any:
@@ -274,7 +273,7 @@ def load_run(directory: str | Path) -> Run:
     if not 0 <= books.opening < events:
         raise unreadable(directory / "books.json", f"expected the number of an event, 0 to {events - 1}", "opening")
     facts, graph = read_json(directory, "summary.json"), read_json(directory, "graph.json")
-    fitted(Reread, facts, directory / "summary.json")
+    fitted(Summary, facts, directory / "summary.json")
     fitted(Graph, graph, directory / "graph.json")
     scenario = stated(read_json(directory, "scenario.resolved.json"), directory / "scenario.resolved.json")
     text = directory / "scenario.toml"

@@ -80,7 +80,7 @@ class _Price(_Loose):
     drawdown: float
 
 
-class Reread(_Loose):
+class Summary(_Loose):
     """What readers use of a summary by name; other numbers are taken as they come."""
 
     scenario: str | None = None

@@ -21,8 +21,8 @@ FLOORS = {
     "mechanisms": 4, "shocks": 4, "metrics": 4, "runs": 4,
     "assembly": 5,
     "scenario": 6,
-    "study": 7,
-    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "json_schema": 8, "recipes": 8, "reference": 8, "advice": 8,
+    "study": 7, "json_schema": 7,
+    "report": 8, "plot": 8, "terminal": 8, "exports": 8, "recipes": 8, "reference": 8, "advice": 8,
     "cli": 9,
     "__main__": 10,
 }  # fmt: skip

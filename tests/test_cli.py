@@ -363,10 +363,10 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_a_crash_is_our_fault_and_leaves_its_traceback_in_a_file(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
-    import contagion.assembly
+    import contagion.json_schema
 
     monkeypatch.setattr("tempfile.tempdir", str(here))
-    monkeypatch.setattr(contagion.assembly, "kinds", None)
+    monkeypatch.setattr(contagion.json_schema, "kinds", None)
     result = invoke("list")
     assert result.exit_code == 70
     assert "report it" in result.stderr

@@ -59,7 +59,7 @@ def init(directory: Path) -> None:
 @shell.as_json
 def list_(as_json: bool) -> None:
     """List the shipped scenarios and the kinds of nodes, those of installed packages too."""
-    from contagion.assembly import foreign_kinds, kinds
+    from contagion.json_schema import foreign_kinds, kinds
     from contagion.scenario import shipped
     from contagion.source import read_source
 
