@@ -164,3 +164,11 @@ def test_what_a_bank_cannot_repay_is_refused() -> None:
     assert "nodes.bank.repayable: the bank owes nothing of seniority 3, but of [0]" in refused(seller(repayable=3))
     wrong = refused(seller(deleveraging="sometimes"))
     assert "nodes.bank.deleveraging: Input should be 'repay', 'review' or 'keep'" in wrong
+
+
+def test_a_bank_that_fails_before_the_cut_off_keeps_the_money_for_all_its_creditors() -> None:
+    graph = by_auction(seller(insolvent_sells=True))
+    graph.graph["shocks"].append({"kind": "default", "node": "bank", "at": "90s"})
+    sim, result = finished(graph)
+    assert [row["time_us"] for row in rows(result, "repayment")] == [60_000_000]
+    assert money(sim, "bank") == pytest.approx(150, rel=0.01)

@@ -101,7 +101,7 @@ class Deleveraging(BalanceSheet):
             )  # fmt: skip
         if repaid:
             self._repay(repaid, cause)
-        self._send(orders, self._rule == "repay" and not insolvent, cause)
+        self._send(orders, cause)
 
     def _excess(self) -> int:
         """Return how much leverage must shrink by; what is left to sell for a bank without equity; 0 within limits."""
@@ -142,21 +142,21 @@ class Deleveraging(BalanceSheet):
             if nodes[creditor].kind != nodes[self.node].kind
         }  # fmt: skip
 
-    def _send(self, orders: dict[int, int], repays: bool, cause: int) -> None:
+    def _send(self, orders: dict[int, int], cause: int) -> None:
         """Send orders to their markets, and let those that wait for an auction be replaced."""
         at_once = [(self._routes[asset], asset, units) for asset, units in orders.items() if units]
         at_once = [order for order in at_once if not order[0].auction]
         if at_once:
             self._selling = True
-            self.sim.start(self._sell(at_once, repays, cause))
+            self.sim.start(self._sell(at_once, cause))
         for asset, units in orders.items():
             route = self._routes[asset]
             if route.auction and units != self._ordered.get(asset, 0):
                 self._ordered[asset] = units
-                self.sim.start(self._order(route, asset, units, repays, cause))
+                self.sim.start(self._order(route, asset, units, cause))
         self._ordered = {asset: units for asset, units in self._ordered.items() if units}
 
-    def _order(self, route: Route, asset: int, units: int, repays: bool, cause: int) -> Process:
+    def _order(self, route: Route, asset: int, units: int, cause: int) -> Process:
         """Let an order reach its auction, if nothing else has been decided, or sold, on its way."""
         yield self.sim.env.timeout(route.latency_us)
         if self._ordered.get(asset, 0) != units or not route.auction:
@@ -164,11 +164,11 @@ class Deleveraging(BalanceSheet):
 
         def filled(done: Trade) -> None:
             self._ordered.pop(asset, None)
-            self._take_in(done, repays)
+            self._take_in(done)
 
         route.auction.order(self.node, units, filled, cause=cause, channel=Channel.DELEVERAGING)
 
-    def _sell(self, orders: list[tuple[Route, int, int]], repays: bool, cause: int) -> Process:
+    def _sell(self, orders: list[tuple[Route, int, int]], cause: int) -> Process:
         """Sell as orders reach their markets, the nearest first."""
         sim, began = self.sim, self.sim.env.now
         for route, asset, quantity in sorted(orders, key=lambda order: (order[0].latency_us, order[1])):
@@ -176,17 +176,17 @@ class Deleveraging(BalanceSheet):
             left, venue = min(quantity, sim.ledger.balances[self.node][asset]), route.venue
             try:
                 done = venue.trade(self.node, asset, left, self.asset, cause=cause, channel=Channel.DELEVERAGING)
-                self._take_in(done, repays)
+                self._take_in(done)
             except Refused:
                 sim.record("refused-sale", self.node, cause=cause, asset=asset, market=venue.node, quantity=left)
         self._selling = False
 
-    def _take_in(self, done: Trade, repays: bool) -> None:
-        """Repay with what a sale has brought; what an estate can pay may have changed."""
-        if repays:
-            self._repay(done.received, done.event)
-        elif self._estate >= 0:
+    def _take_in(self, done: Trade) -> None:
+        """Repay with what a sale has brought; a bank without equity keeps it, and an estate may pay more or less."""
+        if self._estate >= 0:
             self._inbox.send(Message(done.event, None), 0)
+        elif self._rule == "repay" and not self._is_insolvent():
+            self._repay(done.received, done.event)
 
     def _repay(self, amount: int, cause: int) -> None:
         """Pay back debt to those who are no banks, each the same part of it."""
