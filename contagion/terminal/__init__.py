@@ -282,11 +282,6 @@ def _twins(facts: Mapping[str, Any]) -> RenderableType:
 TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchronous rounds"}
 
 
-def shocked(manifest: Mapping[str, Any]) -> bool:
-    """Return whether a run had its shocks, or was the control run."""
-    return bool(manifest.get("shock", manifest.get("twin") != "control"))
-
-
 def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:
     """Return the carry of every loop and, beside it, the share of its equity that the run has cost."""
     rows = []
