@@ -62,6 +62,9 @@ LONG = {
 AWAITED = {"report"} - set(main.commands)
 """Commands of which a page speaks already; a block with one is skipped."""
 
+AWAITED_PAGES = {"model-reference.md"}
+"""Pages to which others lead already."""
+
 FOREIGN = {"pandas": "an extra", "duckdb": "not ours", "polars": "not ours"}
 """Packages whose blocks of Python are compiled only where they are not installed."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import (
+    AWAITED_PAGES,
     FIGURES,
     LONG,
     NOT_RUN,
@@ -25,7 +26,7 @@ from tests.documents import (
     parse_command,
     patched,
     targets,
-)  # fmt: skip
+)
 
 EVERYTHING = os.environ.get("CONTAGION_PAGES") == "all"
 each_page = pytest.mark.parametrize("page", PAGES)
@@ -59,6 +60,8 @@ def test_links_and_pictures_lead_somewhere(page: str) -> None:
     for target in targets(read(page)):
         name, _, anchor = target.partition("#")
         path = (ROOT / page).parent / name if name else ROOT / page
+        if name in AWAITED_PAGES and not path.exists():
+            continue
         assert path.exists(), target
         assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), target
 
