@@ -14,9 +14,9 @@ from contagion.report.moments import Floats
 from contagion.report.svg import clock, drawing, joined, nice_ticks, number, shortened, spread, tag, time_ticks
 from contagion.words import money
 
-WIDTH, HEIGHT = 760.0, 280.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 168.0, 12.0, 26.0
-_ROW = 46.0
+WIDTH, HEIGHT = 620.0, 250.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 158.0, 10.0, 26.0
+_ROW = 62.0
 
 
 class _Scale:
