@@ -52,7 +52,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers from low to high, about `count` of them.
 
     >>> nice_ticks(0.0, 9.3), nice_ticks(0.97, 1.0, 3)
-    ([0.0, 2.0, 4.0, 6.0, 8.0], [0.98, 1.0])
+    ([0.0, 2.0, 4.0, 6.0, 8.0], [0.97, 0.98, 0.99, 1.0])
     """
     if not high > low:
         return [low]
