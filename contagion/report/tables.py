@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from contagion.report.charts import Chart, rounded
 from contagion.report.svg import joined, tag
-from contagion.words import money, price
+from contagion.words import money
 
 MOST_ROWS = 120
 """Rows that a chart's table shows; its CSV has all of them."""
@@ -69,7 +69,7 @@ def cell_text(cell: Any) -> str:
     """Return a cell as people read it.
 
     >>> cell_text(1_234_567.8), cell_text(1234), cell_text(0.98765), cell_text(None), cell_text("x")
-    ('1.23M', '1,234', '0.9877', '–', 'x')
+    ('1.23M', '1,234', '0.98765', '–', 'x')
     """
     if cell is None:
         return "–"
@@ -78,7 +78,7 @@ def cell_text(cell: Any) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, float):
-        return money(cell) if abs(cell) >= 10_000 else "0" if cell == 0 else price(cell)
+        return money(cell) if abs(cell) >= 10_000 else f"{cell:,.5g}"
     return str(cell)
 
 

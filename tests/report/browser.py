@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+PATIENCE_S = 300  # a busy machine is no defect
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -42,7 +43,7 @@ def visit(page: Path, scratch: Path) -> Visit:
         chromium(), *FLAGS, f"--user-data-dir={scratch / 'profile'}", "--enable-logging=stderr", "--v=0",
         f"--log-net-log={log}", "--virtual-time-budget=5000", "--dump-dom", page.resolve().as_uri(),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
     return Visit(done.stdout, console, _requests(json.loads(log.read_text(encoding="utf-8"))))
 
@@ -59,7 +60,7 @@ def launched() -> Iterator[Any]:
     """Yield a browser that Playwright moves; skipped without Playwright, which never downloads one of its own."""
     driver = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS), timeout=PATIENCE_S * 1000)
         yield browser
         browser.close()
 
@@ -73,6 +74,7 @@ def opened(browser: Any, page: Path, *, width: int = 1280, **context: Any) -> It
     told: list[str] = []
     address = page.resolve().as_uri()
     window = browser.new_context(viewport={"width": width, "height": 900}, **context)
+    window.set_default_timeout(PATIENCE_S * 1000)
     tab = window.new_page()
     tab.on("console", lambda message: told.append(message.text))
     tab.on("pageerror", lambda error: told.append(str(error)))

@@ -330,6 +330,15 @@ def test_no_width_makes_the_page_scroll_sideways(browser: Any, report: Path, wid
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_notes_are_smaller_than_what_they_are_notes_to(browser: Any, report: Path) -> None:
+    size = "(parts) => parts.map(part => parseFloat(getComputedStyle(part).fontSize))"
+    with opened(browser, report) as tab:
+        figures = tab.eval_on_selector_all(".cards dd:not(.note)", size)
+        notes = tab.eval_on_selector_all(".cards dd.note, figcaption small", size)
+        assert len(notes) > len(figures) > 0
+        assert max(notes) < 16 < min(figures)
+
+
 def test_the_theme_follows_the_reader(browser: Any, report: Path) -> None:
     brightness = """() => {
         const sum = (text) => text.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0);

@@ -162,7 +162,7 @@ def test_knock_outs_are_there_when_there_is_an_attribution() -> None:
     row = {"name": "liquidators", "figures": {"cascade_depth": effect, "total_losses.amplification": unknown}}
     page = parsed(html(cascade(), {"seeds": [0], "knock_outs": [row]}))
     cells = [cell.text for cell in page.one(id="knock-outs").one("tbody").all("td")]
-    assert cells == ["liquidators", "cascade_depth", "2.0000", "0", "-2.0000", "–", "–"]
+    assert cells == ["liquidators", "cascade_depth", "2", "0", "-2", "–", "–"]
     assert not page_of_cascade().all(id="knock-outs")
 
 
