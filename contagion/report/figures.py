@@ -56,7 +56,10 @@ def of_network(found: Network) -> Figure:
         for node, state in zip(found.nodes, last_states(found), strict=True)
     ]
     table = Table("network", ("node", "kind", "sector", "domain", "equity at the start", "state at the end"), rows)
-    caption = "Size: equity at the start. Shape: the state at the clock, on paper at the end. An edge leads where distress can travel. "
+    caption = (
+        "Size: equity at the start. Shape: the state at the clock, on paper at the end. "
+        "An edge leads where distress can travel. "
+    )
     return Figure("exposures", "The exposure network", caption + found.note, network_picture.picture(found), table)
 
 
