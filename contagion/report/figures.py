@@ -56,10 +56,8 @@ def of_network(found: Network) -> Figure:
         for node, state in zip(found.nodes, last_states(found), strict=True)
     ]
     table = Table("network", ("node", "kind", "sector", "domain", "equity at the start", "state at the end"), rows)
-    caption = (
-        "Size: equity at the start. Shape: the state at the clock, on paper at the end. "
-        "An edge leads where distress can travel. "
-    )
+    caption = "Size: equity at the start. Shape: the state at the clock, on paper at the end. "
+    caption += "An edge leads where distress can travel. "
     return Figure("exposures", "The exposure network", caption + found.note, network_picture.picture(found), table)
 
 
@@ -77,11 +75,12 @@ def of_flows(run: Any) -> Figure | None:
     ]
     rows.sort(key=lambda row: (-row[2], -row[3], row[0], row[1]))
     lost, gained = float(found.lost.sum()), float(found.gained.sum())
-    caption = (
-        f"Net losses of each sector by each channel, {currency}: {money(lost)} lost. What sectors gained by a channel, "
-        f"{money(gained)}, is not drawn and stands in the table; the difference, {money(lost - gained)}, is the net "
-        "loss. What its holder could not pay is with the lender who bears it."
-    )
+    caption = f"Net losses of each sector by each channel, {currency}: {money(lost)} lost."
+    if round(gained, 2):
+        caption += f" What sectors gained by a channel, {money(gained)}, is not drawn and stands in the table; the "
+        caption += f"difference, {money(lost - gained)}, is the net loss."
+    if round(run.facts.get("bad_debt_open") or 0.0, 2):
+        caption += " What its holder could not pay is with the lender who bears it."
     table = Table("flows", ("channel", "bearer", "lost", "gained"), rows)
     return Figure("sankey", "From the shock through channels to bearers", caption, picture, table)
 

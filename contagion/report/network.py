@@ -82,10 +82,11 @@ def network(run: Any, first: int, last: int) -> Network:
     owner = np.full(len(run.books.holders), -1, np.int64)
     for place, node in enumerate(nodes):
         owner[list(node.holders)] = place
-    edges, dropped = _edges(run, owner)
+    edges, merged, left = _edges(run, owner)
     pulses = _pulses(run, owner, edges, first, last)
     note = f"{summed:,} nodes are summed up in those called 'more'. " if summed else ""
-    note += f"{dropped:,} edges between the same nodes are drawn as one. " if dropped else ""
+    note += f"{merged:,} edges lie on others between the same nodes. " if merged else ""
+    note += f"{left:,} more edges are not drawn. " if left else ""
     return Network(nodes, edges, regions, _states(run, owner), pulses, _failures(run, owner, nodes), note.strip())
 
 
@@ -97,20 +98,31 @@ def _nodes(run: Any) -> tuple[list[Node], int]:
     every = [Node(*row, (place,)) for place, row in enumerate(rows)]
     if len(every) <= MOST_NODES:
         return every, 0
-    groups: dict[tuple[str, str, str], list[Node]] = {}
+    kept: list[Node] = []
+    for alike in (("domain", "kind", "sector"), ("domain", "kind"), ("domain",)):
+        kept = _summed_up(every, alike)
+        if len(kept) <= MOST_NODES:
+            break
+    return kept, sum(len(node.holders) for node in kept if len(node.holders) > 1)
+
+
+def _summed_up(every: list[Node], alike: tuple[str, ...]) -> list[Node]:
+    """Return, of nodes that are alike in some ways, those with most equity, and the rest of them as one."""
+    groups: dict[tuple[str, ...], list[Node]] = {}
     for node in every:
-        groups.setdefault((node.domain, node.kind, node.sector), []).append(node)
-    kept, summed = [], 0
-    for (domain, kind, sector), members in sorted(groups.items()):
+        groups.setdefault(tuple(getattr(node, way) for way in alike), []).append(node)
+    kept = []
+    for _, members in sorted(groups.items()):
         ranked = sorted(members, key=lambda node: (-abs(node.equity), node.name))
         alone = ranked if len(ranked) <= _ALONE + 1 else ranked[:_ALONE]
         kept += alone
         if rest := ranked[len(alone) :]:
-            summed += len(rest)
-            name = f"{len(rest)} more {kind.replace('_', ' ')}s"
+            kind = rest[0].kind if "kind" in alike else "node"
             holders = tuple(sorted(node.holders[0] for node in rest))
-            kept.append(Node(name, kind, sector, domain, sum(node.equity for node in rest), holders))
-    return kept, summed
+            equity = sum(node.equity for node in rest)
+            name = f"{len(rest)} more {kind.replace('_', ' ')}s"
+            kept.append(Node(name, kind, rest[0].sector, rest[0].domain, equity, holders))
+    return kept
 
 
 def _placed(nodes: list[Node]) -> tuple[list[Node], list[Region]]:
@@ -128,14 +140,14 @@ def _placed(nodes: list[Node]) -> tuple[list[Node], list[Region]]:
         return _on_circle(sized), []
     columns = {name: _columns(sum(node.domain == name for node in sized)) for name in domains}
     width, regions, left = (WIDTH - 8.0 * (len(domains) - 1)) / sum(columns.values()), [], 0.0
-    places: dict[str, tuple[float, float]] = {}
+    places: dict[int, tuple[float, float]] = {}
     for name in domains:
         box = Region(name, left, 0.0, columns[name] * width, HEIGHT)
         own = sorted((node for node in sized if node.domain == name), key=lambda node: (node.kind, node.name))
         places |= _in_rows(own, box, columns[name])
         regions.append(box)
         left += box.w + 8.0
-    return [node._replace(x=places[node.name][0], y=places[node.name][1]) for node in sized], regions
+    return [node._replace(x=places[node.holders[0]][0], y=places[node.holders[0]][1]) for node in sized], regions
 
 
 def _columns(count: int) -> int:
@@ -143,7 +155,7 @@ def _columns(count: int) -> int:
     return max(-(-count // 9), 1)
 
 
-def _in_rows(nodes: list[Node], box: Region, columns: int) -> dict[str, tuple[float, float]]:
+def _in_rows(nodes: list[Node], box: Region, columns: int) -> dict[int, tuple[float, float]]:
     """Return the place of each node: row by row, a new row where the kind changes as long as there is room."""
     rows: list[list[Node]] = []
     for node in nodes:
@@ -157,7 +169,10 @@ def _in_rows(nodes: list[Node], box: Region, columns: int) -> dict[str, tuple[fl
         shift = 0.12 * min(width, 120.0) * (1 if place % 2 else -1)
         for column, node in enumerate(row):
             lift = height * 0.13 * (1 if column % 2 else -1) * (len(row) > 1)
-            places[node.name] = (box.x + (column + 0.5) * width + shift, 40.0 + (place + 0.5) * height + lift - 4.0)
+            places[node.holders[0]] = (
+                box.x + (column + 0.5) * width + shift,
+                40.0 + (place + 0.5) * height + lift - 4.0,
+            )
     return places
 
 
@@ -166,16 +181,16 @@ def _on_circle(nodes: list[Node]) -> list[Node]:
     ring = [node for node in nodes if node.kind not in ("asset", "world")]
     around = nx.circular_layout(range(len(ring))) if len(ring) > 1 else {0: (0.0, 0.0)}
     placed = {
-        node.name: (WIDTH / 2 + 330.0 * float(around[k][0]), HEIGHT / 2 - 10 + 230.0 * float(around[k][1]))
+        node.holders[0]: (WIDTH / 2 + 330.0 * float(around[k][0]), HEIGHT / 2 - 10 + 230.0 * float(around[k][1]))
         for k, node in enumerate(ring)
     }
-    aside = [node for node in nodes if node.name not in placed]
-    placed |= {node.name: (60.0, 50.0 + 60.0 * k) for k, node in enumerate(aside)}
-    return [node._replace(x=placed[node.name][0], y=placed[node.name][1]) for node in nodes]
+    aside = [node for node in nodes if node.holders[0] not in placed]
+    placed |= {node.holders[0]: (60.0, 50.0 + 60.0 * k) for k, node in enumerate(aside)}
+    return [node._replace(x=placed[node.holders[0]][0], y=placed[node.holders[0]][1]) for node in nodes]
 
 
-def _edges(run: Any, owner: Integers) -> tuple[list[Edge], int]:
-    """Return the edges between nodes as drawn, one a pair and role, and how many that leaves out."""
+def _edges(run: Any, owner: Integers) -> tuple[list[Edge], int, int]:
+    """Return the edges that are drawn, one a pair and role, how many lie on these, and how many are too many."""
     known = {name: place for place, name in enumerate(run.books.holders)}
     found: dict[tuple[int, int, str], Edge] = {}
     given = [edge for edge in run.graph.get("edges", []) if edge["source"] in known and edge["target"] in known]
@@ -185,7 +200,7 @@ def _edges(run: Any, owner: Integers) -> tuple[list[Edge], int]:
         name = str(edge.get("name") or f"{edge['source']}:{role}:{edge['target']}")
         found.setdefault((source, target, role), Edge(name, source, target, role))
     kept = list(found.values())[:MOST_EDGES]
-    return kept, len(given) - len(kept)
+    return kept, len(given) - len(found), len(found) - len(kept)
 
 
 def _pulses(run: Any, owner: Integers, edges: list[Edge], first: int, last: int) -> list[tuple[float, int, float]]:

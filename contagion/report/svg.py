@@ -52,7 +52,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers from low to high, about `count` of them.
 
     >>> nice_ticks(0.0, 9.3), nice_ticks(0.97, 1.0, 3)
-    ([0.0, 2.0, 4.0, 6.0, 8.0], [0.98, 1.0])
+    ([0.0, 2.0, 4.0, 6.0, 8.0], [0.97, 0.98, 0.99, 1.0])
     """
     if not high > low:
         return [low]
@@ -87,11 +87,12 @@ def spread(heights: Sequence[float], gap: float, low: float, high: float) -> lis
 def clock(seconds: float, span: float) -> str:
     """Return a time since the start as short as the span allows.
 
-    >>> clock(90.0, 600.0), clock(5400.0, 20000.0), clock(172800.0, 3e6), clock(0.5, 2.0)
-    ('1:30', '1h30', 'day 2', '0.5s')
+    >>> clock(90.0, 600.0), clock(5400.0, 20000.0), clock(176400.0, 3e6), clock(0.5, 2.0)
+    ('1:30', '1h30', '2d 1h', '0.5s')
     """
     if span > 4 * 86_400:
-        return f"day {seconds / 86_400:.3g}"
+        days, hours = divmod(round(seconds / 3_600), 24)
+        return f"{days}d {hours}h" if hours else f"{days}d"
     if span > 4 * 3_600:
         minutes = round(seconds / 60)
         return f"{minutes // 60}h{minutes % 60:02d}"

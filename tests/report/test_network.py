@@ -9,7 +9,17 @@ import pytest
 
 from contagion.report import network_picture
 from contagion.report.moments import span
-from contagion.report.network import FAILED, HEIGHT, MOST_PULSES, RETURNED, STRESSED, WIDTH, Network, network
+from contagion.report.network import (
+    FAILED,
+    HEIGHT,
+    MOST_EDGES,
+    MOST_PULSES,
+    RETURNED,
+    STRESSED,
+    WIDTH,
+    Network,
+    network,
+)
 from contagion.units import SECOND
 from tests.handmade import books, events
 from tests.report.pages import cascade, parsed
@@ -108,7 +118,10 @@ def test_a_large_system_is_summed_up_by_kind_and_says_so() -> None:
     assert len(found.nodes) == 7
     assert found.nodes[-1].name == "1994 more accounts"
     assert sum(node.equity for node in found.nodes) == sum(range(2_000))
-    assert "1,994 nodes are summed up" in found.note and "edges between the same nodes are drawn as one" in found.note
+    assert (
+        found.note
+        == "1,994 nodes are summed up in those called 'more'. 1,992 edges lie on others between the same nodes."
+    )
     assert sum(len(node.holders) for node in found.nodes) == 2_000
 
 
@@ -124,3 +137,19 @@ def test_pulses_are_thinned_to_a_bound() -> None:
     found = drawn(run)
     assert 5_000 < len(found.pulses) <= MOST_PULSES
     assert found.pulses == sorted(found.pulses)
+
+
+def test_a_system_in_which_no_two_are_alike_is_summed_up_all_the_same() -> None:
+    names = [f"n{k}" for k in range(300)]
+    run = system(names, sectors=[f"s{k}" for k in range(300)], domains=[("cefi", "defi")[k % 2] for k in range(300)])
+    found = drawn(run)
+    assert len(found.nodes) == 2 * 7
+    assert len({(node.x, node.y) for node in found.nodes}) == 2 * 7
+
+
+def test_more_edges_than_are_drawn_are_counted() -> None:
+    names = [f"n{k}" for k in range(50)]
+    edges = [{"source": a, "target": b, "role": "claims"} for a in names for b in names if a != b]
+    found = drawn(system(names, edges=edges))
+    assert len(found.edges) == MOST_EDGES
+    assert found.note == f"{50 * 49 - MOST_EDGES} more edges are not drawn."
