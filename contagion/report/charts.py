@@ -22,6 +22,7 @@ MOST_SERIES = 8
 MOST_PRICES = 32
 """Lines of prices in all charts together, so that the page stays small whatever the run."""
 _MOVED = 0.0005
+_DECADES = 20.0
 _BARS = (1, 5, 10, 15, 30, 60, 300, 900, 3_600, 14_400, 86_400, 604_800, 2_592_000)
 """Seconds that one bar may stand for."""
 
@@ -76,14 +77,12 @@ def prices(run: Any, first: int, last: int) -> Iterator[Chart]:
         series = [
             _level(feed, table["time_us"][own], table["price"][own] / PRICE_SCALE, at) for feed, own in rows.items()
         ]
-        lowest = min(float(np.nanmin(one.values if one.low is None else one.low)) for one in series)
-        highest = max(float(np.nanmax(one.values if one.high is None else one.high)) for one in series)
         notes = [_steps_note(at), _left(len(feeds) - len(rows), "reader", "moved less")]
         if asset == shown[-1] and len(moved) > len(shown):
             notes.append(_left(len(moved) - len(shown), "asset", "moved less and are in the table of prices alone"))
         yield Chart(
             f"prices-{place + 1}", f"Price of {asset}", books.currency, at.seconds, series, note=_sentences(notes),
-            log=0 < lowest < highest / 20,
+            log=_spans_decades(series),
         )  # fmt: skip
 
 
@@ -164,7 +163,8 @@ def leverage(run: Any, first: int, last: int) -> Chart | None:
         own = chosen[events["node"][chosen] == books.holders.index(name)]
         series.append(_level(name, events["time_us"][own], events["quantity"][own] / PPM, at))
     note = _sentences([_steps_note(at), _left(len(highest) - len(series), "maker", "had less")])
-    return Chart("leverage", "Leverage of market makers", "times equity", at.seconds, series, note=note)
+    title = "Leverage of market makers"
+    return Chart("leverage", title, "times equity", at.seconds, series, log=_spans_decades(series), note=note)
 
 
 def losses(run: Any, first: int, last: int) -> Chart | None:
@@ -221,6 +221,13 @@ def _move(row: dict[str, float]) -> float:
     if not row["first"]:
         return 0.0
     return max(row["drawdown"], abs(row["last"] / row["first"] - 1.0))
+
+
+def _spans_decades(series: list[Series]) -> bool:
+    """Return whether values are positive and so far apart that only their logarithm shows them all."""
+    known = [bound for one in series for bound in (one.values, one.low, one.high) if bound is not None]
+    lowest, highest = min(float(np.nanmin(one)) for one in known), max(float(np.nanmax(one)) for one in known)
+    return 0 < lowest < highest / _DECADES
 
 
 def _steps_note(at: Steps) -> str:

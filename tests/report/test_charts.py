@@ -1,6 +1,7 @@
 """Charts keep what the tables of a run say, however few steps they have."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contagion.report.charts import Chart, Series, as_data, charts, rounded
+from contagion.report.charts import Chart, Series, as_data, charts, leverage, rounded
 from contagion.report.lines import picture
 from contagion.report.moments import STEPS, level, span, steps
 from contagion.report.tables import Table, of_chart
 from contagion.units import PRICE_SCALE, SECOND
+from tests.handmade import books, events
 from tests.report.pages import cascade, parsed, rows_of
 
 CHANGES = st.lists(st.tuples(st.integers(0, 50), st.integers(-9, 9)), min_size=1, max_size=40).map(sorted)
@@ -125,3 +127,17 @@ def test_a_name_is_no_formula_in_a_spreadsheet(cell: str) -> None:
 def test_numbers_have_six_digits_and_what_is_unknown_is_null() -> None:
     values: Any = [1.23456789, float("nan"), 2.0, 123_456_789.0]
     assert rounded(values) == [1.23457, None, 2, 123_457_000]
+
+
+@pytest.mark.parametrize(("lowest", "log"), [(0.1, False), (0.04, True), (0.0, False)])
+def test_a_chart_is_logarithmic_where_only_that_shows_all_of_it(lowest: float, log: bool) -> None:
+    rows = [
+        {"kind": "leverage", "node": 1, "cause": 0, "time_us": k * SECOND, "quantity": round(value * 1e6)}
+        for k, value in enumerate([1.0, lowest])
+    ]
+    run = SimpleNamespace(
+        tables={"events": events(*rows)}, books=books(["world", "maker"], ["usd"]), facts={"max_leverage": {"maker": 1}}
+    )
+    found = leverage(run, 0, 2 * SECOND)
+    assert found is not None and found.log is log
+    assert found.series[0].values.tolist() == [1.0, lowest, lowest]

@@ -107,61 +107,73 @@
 
   /* ---- the player ---- */
 
-  function player() {
-    const { failures } = data;
-    const times = failures.map(([t]) => t);
-    const [play, range, output] = [element("play"), element("clock"), element("now")];
-    let playing = false;
+  /** Let the clock run, or hop to what `next` says for who wants no motion. Returns how to start and stop it. */
+  function motion(next) {
+    const play = element("play");
+    const output = element("now");
+    let waiting = null; // how to cancel the step to come, while it plays
     let seen = 0;
 
-    const next = () => times[until(times, clock)];
-    const previous = () => times[until(times, clock) - 1 - repeats()];
-    /** How many failures are at the clock itself: a step back goes before all of them. */
-    function repeats() {
-      let n = 0;
-      for (let i = until(times, clock) - 1; i >= 0 && times[i] === clock; i--) n++;
-      return n;
-    }
-    function jump(t) {
-      stop();
-      if (t !== undefined) seek(t);
-    }
     function stop() {
-      playing = false;
+      waiting?.();
+      waiting = null;
       play.textContent = "Play";
       output.setAttribute("aria-live", "polite");
     }
+    function wait() {
+      if (clock >= END) return stop();
+      if (calm.matches) {
+        const id = setTimeout(hop, STEP_MS);
+        waiting = () => clearTimeout(id);
+      } else {
+        const id = requestAnimationFrame(frame);
+        waiting = () => cancelAnimationFrame(id);
+      }
+    }
+    function frame(at) {
+      seek(clock + (Math.max(0, at - seen) / 1000 / PLAY_S) * (END - START));
+      seen = at;
+      wait();
+    }
+    function hop() {
+      seek(next() ?? END);
+      wait();
+    }
     function start() {
       if (clock >= END) seek(START);
-      playing = true;
       play.textContent = "Pause";
       output.setAttribute("aria-live", "off"); // sixty announcements a second help nobody
       seen = performance.now();
-      if (calm.matches) setTimeout(hop, STEP_MS);
-      else requestAnimationFrame(frame);
+      wait();
     }
-    function frame(at) {
-      if (!playing) return;
-      seek(clock + (Math.max(0, at - seen) / 1000 / PLAY_S) * (END - START));
-      seen = at;
-      if (clock < END) requestAnimationFrame(frame);
-      else stop();
+    return { stop, toggle: () => (waiting ? stop() : start()) };
+  }
+
+  /** Connect slider, buttons and keys to the clock. Returns what sets it by hand. */
+  function player() {
+    const { failures } = data;
+    const times = failures.map(([t]) => t);
+    const range = element("clock");
+    const next = () => times[until(times, clock)];
+    /** The last failure before the clock: several may be at the clock itself. */
+    function previous() {
+      let place = until(times, clock) - 1;
+      while (place >= 0 && times[place] === clock) place--;
+      return times[place];
     }
-    function hop() {
-      if (!playing) return;
-      seek(next() ?? END);
-      if (clock < END) setTimeout(hop, STEP_MS);
-      else stop();
+    const { stop, toggle } = motion(next);
+    function jump(t) {
+      stop();
+      if (t !== undefined) seek(t);
     }
     function tell(t) {
       const count = until(times, t);
       const last = count ? `failure ${count} of ${times.length}: ${failures[count - 1][2]}` : "before the first failure";
       const text = `${clockText(t)} · ${times.length ? last : "no failure"}`;
-      output.value = text;
+      element("now").value = text;
       range.value = t;
       range.setAttribute("aria-valuetext", text);
     }
-    const toggle = () => (playing ? stop() : start());
     function key(event) {
       if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("a, summary, table")) return;
       const own = event.target.tagName; // a button is pressed by space and a slider moved by arrows without us
@@ -173,19 +185,21 @@
     }
 
     Object.assign(range, { min: START, max: END, step: "any" });
-    const picture = element("network");
-    picture.tabIndex = 0;
-    picture.setAttribute("role", "group");
-    picture.setAttribute("aria-label", "The network at the clock. Space plays, left and right go to a failure.");
-    play.addEventListener("click", toggle);
+    element("play").addEventListener("click", toggle);
     element("previous").addEventListener("click", () => jump(previous()));
     element("next").addEventListener("click", () => jump(next()));
     range.addEventListener("input", () => jump(Number(range.value)));
     element("time").addEventListener("keydown", key);
     watchers.push(tell);
-    stop();
     element("player").hidden = false;
     return jump;
+  }
+
+  /** The network can be reached by the keyboard, for the keys of the player. */
+  function reachable(picture) {
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "group");
+    picture.setAttribute("aria-label", "The network at the clock. Space plays, left and right go to a failure.");
   }
 
   /* ---- charts ---- */
@@ -311,6 +325,7 @@
 
   const svg = document.querySelector("#network svg");
   if (svg) watchers.push(states(svg, data.network), lights(svg, data.network));
+  reachable(element("network"));
   const jump = player();
   for (const spec of data.charts) chart(spec, jump);
   paper();
