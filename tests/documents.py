@@ -59,17 +59,11 @@ LONG = {
 }
 """Blocks that take long: run where the environment says CONTAGION_PAGES=all, else parsed."""
 
-AWAITED = {"report"} - set(main.commands)
-"""Commands of which a page speaks already; a block with one is skipped."""
-
-AWAITED_PAGES = {"model-reference.md"}
-"""Pages to which others lead already."""
-
 FOREIGN = {"pandas": "an extra", "duckdb": "not ours", "polars": "not ours"}
 """Packages whose blocks of Python are compiled only where they are not installed."""
 
-FIGURES = {"docs/usde-spiral.png": "contagion run usde-spiral --plot"}
-"""Every picture on a page, and the command that draws it."""
+FIGURES = ("docs/report.png", "docs/usde-spiral.png")
+"""Every picture on a page: `python -m tests.pictures` makes them."""
 
 
 class Block(NamedTuple):
@@ -166,10 +160,10 @@ def inline(markdown: str) -> Iterator[list[str]]:
     """Yield the words of each command that stands in the running text; whatever it leaves open is not one."""
     for text in re.findall(r"`(contagion [^`]+)`", prose(markdown)):
         words = shlex.split(re.sub(r"<[^>]*>", "X", text))
-        if "..." not in text and len(words) > 2 and words[1] not in AWAITED:
+        if "..." not in text and len(words) > 2:
             yield words
         else:
-            known = words[1] in main.commands or words[1] in AWAITED or words[1].startswith("-")
+            known = words[1] in main.commands or words[1].startswith("-")
             assert known, f"contagion has no command {words[1]!r}"
 
 
@@ -268,8 +262,6 @@ class Desk:
 
     def _run(self, block: Block) -> None:
         self.printed = None
-        if any(words[1:] and words[1] in AWAITED for words in commands(block.text)):
-            return
         for words in commands(block.text):
             parse_command(words)
         named = [(page, start) for page, start in {**NOT_RUN, **LONG} if page == self.page]
