@@ -89,13 +89,13 @@ def deleveraging_price(
 
 
 def leverage_targeting(
-    units: Floats, debts: Floats, multiple: Floats, impact: Floats, shock: Floats, rounds: int
+    units: Floats, debts: Floats, multiple: Floats, impact: Floats, price_shock: Floats, rounds: int
 ) -> list[Floats]:
     """Return the prices after each round in which banks sell back to assets over equity of `multiple`, book by book.
 
     First prices are 1; values are sold in the proportions of the start, and paid the price that all of them leave.
     """
-    weights, prices, after = units / units.sum(axis=1, keepdims=True), 1 + shock, []
+    weights, prices, after = units / units.sum(axis=1, keepdims=True), 1 - price_shock, []
     for _ in range(rounds):
         worth = units * prices
         equity = worth.sum(axis=1) - debts

@@ -54,7 +54,7 @@ class Greenwood(NamedTuple):
     assets: Floats
     leverage: Floats
     impact: Floats
-    shock: Floats
+    price_shock: Floats
 
 
 def greenwood_graph(banks: Greenwood, rounds: int = 1) -> nx.MultiDiGraph:
@@ -65,7 +65,7 @@ def greenwood_graph(banks: Greenwood, rounds: int = 1) -> nx.MultiDiGraph:
     markets = [{"law": "linear", "depth": float(1 / kappa), "auction": auction} for kappa in banks.impact.tolist()]
     graph = fire_sale_graph(
         rounded(holdings), [0] * len(debts), nobody(len(debts)), rounded(debts), markets,
-        repriced(-banks.shock), resolution="write-down", sells="opening-weights",
+        repriced(banks.price_shock), resolution="write-down", sells="opening-weights",
     )  # fmt: skip
     for bank, leverage in enumerate(banks.leverage):
         graph.nodes[name(bank)]["leverage_limit"] = round(1 + float(leverage), 6)
@@ -165,7 +165,7 @@ def cifuentes_graph(banks: Cifuentes, **params: Any) -> nx.MultiDiGraph:
         [[units] for units in rounded(banks.illiquid)], rounded(banks.liquid), rounded(banks.liabilities),
         rounded(banks.deposits), [market], lost("usd", banks.lost),
         **{
-            "clearing": "1d", "settlement": "30d", "declaration": "1d", "revision": "1s", "materiality": 1e-6,
+            "clearing": "1d", "settlement": "30d", "declaration": "1d", "revision": "3s", "materiality": 1e-6,
             "leverage_limit": banks.leverage, "deleveraging": "keep", "insolvent_sells": True,
             "recovery_external": banks.recovery, "recovery_interbank": banks.recovery,
         } | params,
@@ -244,7 +244,7 @@ def random_greenwood(seed: int) -> Greenwood:
     units = rng.integers(1, 200, (banks, kinds)) * (rng.random((banks, kinds)) < 0.6)
     units[:, 0] += 1
     assets, leverage = units.sum(axis=1), rng.integers(1, 26, banks)
-    shock = -np.round(rng.uniform(0, 0.5 / 26, kinds) * (rng.random(kinds) < 0.7), 6)
+    shock = np.round(rng.uniform(0, 0.5 / 26, kinds) * (rng.random(kinds) < 0.7), 6)
     impact = np.round(rng.uniform(0.05, 1, kinds) / (assets * leverage).sum(), 9)
     return Greenwood(units / assets[:, None], assets.astype(float), leverage.astype(float), impact, shock)
 

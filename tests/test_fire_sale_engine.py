@@ -158,7 +158,9 @@ def test_one_seller_ends_where_its_leverage_is_at_the_limit_after_the_whole_walk
 
 
 def greenwood_case(case_id: str) -> Greenwood:
-    return Greenwood(*(np.array(published(case_id)["inputs"][key], float) for key in ("M", "a", "B", "l", "F1")))
+    """Return a published case, whose shock is a return."""
+    *banks, returns = (np.array(published(case_id)["inputs"][key], float) for key in ("M", "a", "B", "l", "F1"))
+    return Greenwood(*banks, -returns)
 
 
 @pytest.mark.parametrize("case_id", ["GLT-01", "GLT-02"])
@@ -169,8 +171,8 @@ def test_one_auction_sells_the_values_of_the_case_and_returns_what_it_says(case_
     trades = events["kind"] == kinds.index("trade")
     for k, value in enumerate(expected["sales"]):
         units = events["quantity"][trades & (events["asset"] == result.sim.assets[f"asset{k}"])].sum() * TICK
-        assert -units * (1 + banks.shock[k]) == pytest.approx(value, abs=1e-6)
-        assert price(result, k) / (1 + banks.shock[k]) - 1 == pytest.approx(expected["F2"][k], abs=2 * TICK)
+        assert -units * (1 - banks.price_shock[k]) == pytest.approx(value, abs=1e-6)
+        assert price(result, k) / (1 - banks.price_shock[k]) - 1 == pytest.approx(expected["F2"][k], abs=2 * TICK)
 
 
 def test_random_networks_sell_what_the_solver_says_and_return_to_its_prices() -> None:
@@ -180,11 +182,11 @@ def test_random_networks_sell_what_the_solver_says_and_return_to_its_prices() ->
         expected = deleverage(*banks)
         result = ran(greenwood_graph(banks))
         rounds = rounds_of(result, len(banks.impact))
-        hit = np.flatnonzero(expected.bank_returns < 0).tolist()
+        hit = np.flatnonzero(expected.lost > 0).tolist()
         assert rounds.sellers == [hit] * bool(hit), f"network {seed}"
         prices = [price(result, k) for k in range(len(banks.impact))]
-        assert prices == pytest.approx((1 + banks.shock) * (1 + expected.returns), abs=2 * TICK), f"network {seed}"
-        falls.append(-expected.returns.min())
+        assert prices == pytest.approx((1 - banks.price_shock) * (1 - expected.fall), abs=2 * TICK), f"network {seed}"
+        falls.append(expected.fall.max())
     assert np.mean(np.array(falls) > 0.001) > 0.5
 
 
@@ -193,7 +195,7 @@ def test_several_rounds_are_those_of_books_that_remember_what_was_sold() -> None
         banks, steps = random_greenwood(seed), 5
         units = banks.weights * banks.assets[:, None]
         debts = banks.assets * banks.leverage / (1 + banks.leverage)
-        paths = leverage_targeting(units, debts, 1 + banks.leverage, banks.impact, banks.shock, steps)
+        paths = leverage_targeting(units, debts, 1 + banks.leverage, banks.impact, banks.price_shock, steps)
         result = ran(greenwood_graph(banks, steps))
         prices = [price(result, k) for k in range(len(banks.impact))]
         assert prices == pytest.approx(paths[-1], abs=50 * TICK), f"network {seed}"
@@ -203,13 +205,13 @@ def test_further_rounds_of_the_linear_map_are_the_engines_for_a_small_shock() ->
     """The map sells from what was held at first; the engine's banks have less, and must make up for what sales cost."""
     gaps, banks = [], greenwood_case("GLT-01")
     for size in (1.0, 0.1, 0.01):
-        shaken = banks._replace(shock=banks.shock * size)
-        total = returns = shaken.shock
+        shaken = banks._replace(price_shock=banks.price_shock * size)
+        total = fall = shaken.price_shock
         for _ in range(3):
-            returns = deleverage(*shaken._replace(shock=returns)).returns
-            total = total + returns
+            fall = deleverage(*shaken._replace(price_shock=fall)).fall
+            total = total + fall
         result = ran(greenwood_graph(shaken, 3))
-        engine = np.array([price(result, k) - 1 for k in range(3)])
+        engine = np.array([1 - price(result, k) for k in range(3)])
         gaps.append(float(np.abs(engine / total - 1).max()))
     assert gaps[0] < 0.05 and gaps[1] < gaps[0] / 5 and gaps[2] < gaps[1] / 5
 
