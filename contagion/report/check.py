@@ -82,7 +82,8 @@ def _at(facts: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any
 
 
 def _feeds(run: Any) -> Iterator[_Complaint]:
+    known = set(run.books.feeds)
     for table in ("prices", "depth"):
         for feed in run.facts[table]:
-            if feed not in run.books.feeds:
+            if feed not in known:
                 yield "summary.json", table, f"names {feed!r:.60}, which no feed of books.json is"
