@@ -14,11 +14,13 @@ from contagion.graph import edge_name
 
 def override(table: Any, keys: Sequence[str], value: Any) -> None:
     """Set a value by its path, copying what lies on the way; KeyError where the path leads nowhere."""
-    if isinstance(table, list):
+    if isinstance(table, list) and keys:
         names = [_item_name(item) for item in table]
-        if keys[0] not in names and not (keys[0].isdigit() and int(keys[0]) < len(table)):
+        places = {str(number): number for number in range(len(table))}
+        places |= {name: number for number, name in reversed(list(enumerate(names)))}
+        if keys[0] not in places:
             raise KeyError(f"there is no item {keys[0]!r}{closest(keys[0], names)}")
-        number = names.index(keys[0]) if keys[0] in names else int(keys[0])
+        number = places[keys[0]]
         table[number] = copy.copy(table[number])
         override(table[number], keys[1:], value)
         return

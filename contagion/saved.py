@@ -60,6 +60,14 @@ class Manifest(_Loose):
     inputs: dict[str, str] = {}
 
 
+class Stated(_Loose):
+    """What readers use of a resolved scenario, or of what a graph states itself."""
+
+    shocks: list[dict[str, Any]] = []
+    targets: list[Target] = []
+    links: list[Link] = []
+
+
 class _Node(_Loose):
     id: str
 
@@ -71,6 +79,7 @@ class _Edge(_Loose):
 class Graph(_Loose):
     """What readers use of a graph in node-link form."""
 
+    graph: Stated = Stated()
     nodes: list[_Node] = []
     edges: list[_Edge] = []
 
@@ -85,14 +94,6 @@ class Summary(_Loose):
 
     scenario: str | None = None
     prices: dict[str, _Price] = {}
-
-
-class Stated(_Loose):
-    """What readers use of a resolved scenario."""
-
-    shocks: list[dict[str, Any]] = []
-    targets: list[Target] = []
-    links: list[Link] = []
 
 
 def unreadable(path: Path, what: str, where: str = "") -> BadInput:

@@ -1,6 +1,5 @@
 """Amounts, counts and the headline of a run in words, the same on a terminal and in a report."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,12 +65,3 @@ def count(number: int, noun: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def quoted(word: str) -> str:
-    """Return a word as a shell takes it whole.
-
-    >>> quoted("runs/a-b"), quoted("big looper"), quoted("crowd#7")
-    ('runs/a-b', "'big looper'", "'crowd#7'")
-    """
-    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else "'" + word.replace("'", "'\"'\"'") + "'"

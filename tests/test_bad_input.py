@@ -287,6 +287,7 @@ def test_every_problem_shows_at_once_in_the_order_of_the_lines() -> None:
         (["-s", "nodes.pool.feee=0.1"], "did you mean 'fee'?"),
         (["-s", "nodes.pool.fee=high"], "nodes.pool.fee"),
         (["-s", "shocks.7.quantity=1"], "there is no item '7'"),
+        (["-s", "shocks.².quantity=1"], "there is no item '²'"),
         (["-s", "name.x=1"], "leads into a plain value"),
         (["-s", "shocks.0=1"], "override 'shocks.0'"),
         (["-s", "nodes=1"], "nodes"),

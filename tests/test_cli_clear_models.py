@@ -163,6 +163,12 @@ def test_problems_of_a_file_of_holdings_show_with_their_lines() -> None:
     assert "h.csv:3: a second row for 'A' and 'x', after line 2" in result.stderr and "h.csv:4: amount" in result.stderr
 
 
+def test_a_matrix_of_holdings_without_an_asset_is_refused() -> None:
+    Path("h.csv").write_text("bank\nA\nB\n", encoding="utf-8")
+    result = invoke("h.csv", "--orientation", "asset", "--model", "caccioli", "--impact", "1", "--seed-bank", "A")
+    assert result.exit_code == 3 and "has one column; expected the banks beside a column for each" in result.stderr
+
+
 def test_what_a_model_of_exposures_lacks_is_said_with_file_and_fix() -> None:
     path, own = edges([[0, 5], [0, 0]]), nodes(external_assets=[9, 9])
     shocked = ["--nodes", own, "--shock", "0.1"]

@@ -1,5 +1,6 @@
 """`validate`, `init`, `list`, `schema` and `graph`: what there is to run, before it runs."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -39,8 +40,6 @@ def init(directory: Path) -> None:
     import json
     from importlib.resources import files
 
-    from contagion.words import quoted
-
     path = directory / "scenario.toml"
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")
     if (name := directory.resolve().name) and name.isprintable():
@@ -51,7 +50,7 @@ def init(directory: Path) -> None:
             stream.write(text)
     except FileExistsError as error:
         raise click.UsageError(f"{error.filename} is there already and is not overwritten") from None
-    typed = quoted(str(path))
+    typed = shlex.quote(str(path))
     click.echo(f"wrote {path}. Next:\n  contagion validate {typed}\n  contagion run {typed}")
 
 

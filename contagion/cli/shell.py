@@ -7,6 +7,7 @@ reproduced, 70 our bug, 130 interrupted.
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -174,20 +175,18 @@ def numbered(path: Path) -> Iterator[Path]:
 
 def command_line(ctx: click.Context, changes: Mapping[str, Any] | None = None) -> str:
     """Return the command that was typed, options spelled out, with some values changed."""
-    from contagion.words import quoted
-
     words = ["contagion", str(ctx.info_name)]
     for parameter in ctx.command.params:
         value = (changes or {}).get(str(parameter.name), ctx.params.get(str(parameter.name)))
         if parameter.name == "until_us" and value is not None:
             value = f"{value}us"
         if isinstance(parameter, click.Argument):
-            words.append(quoted(str(value)))
+            words.append(shlex.quote(str(value)))
         elif isinstance(value, bool):
             words += [parameter.opts[-1]] * value
         elif value is not None:
             many = value if isinstance(value, tuple) else (value,)
-            words += [word for item in many for word in (parameter.opts[0], quoted(str(item)))]
+            words += [word for item in many for word in (parameter.opts[0], shlex.quote(str(item)))]
     return " ".join(words)
 
 

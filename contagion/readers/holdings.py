@@ -107,12 +107,16 @@ def _edges(sheet: Sheet, nodes: NodeTable | None, assets: NodeTable | None) -> R
 
 def _matrix(sheet: Sheet, nodes: NodeTable | None, assets: NodeTable | None) -> Read:
     corner, *titles = sheet.header
+    if not titles:
+        sheet.complain(-1, "", "has one column; expected the banks beside a column for each asset")
+        sheet.finish()
     for title in titles:
         if fault := not_a_name(title):
             sheet.complain(-1, "", f"column title {fault}")
     beside = unique_names(sheet, corner)
     above, across = nodes.names if nodes else tuple(beside), assets.names if assets else tuple(titles)
-    for title in [title for title in titles if title not in set(across)][:MAX_PROBLEMS]:
+    column_of = {name: number for number, name in enumerate(across)}
+    for title in [title for title in titles if title not in column_of][:MAX_PROBLEMS]:
         what = f"there is no asset {title[:60]!r}{closest(title, across)}; expected a name of the file of assets"
         sheet.complain(-1, "", what)
     place = {name: number for number, name in enumerate(above)}
@@ -123,7 +127,7 @@ def _matrix(sheet: Sheet, nodes: NodeTable | None, assets: NodeTable | None) -> 
     cells = [sheet.numbers(title, least=0) for title in titles]
     sheet.finish()
     rows = np.tile([place[name] for name in beside], len(titles))
-    columns = np.repeat([across.index(title) for title in titles], sheet.rows)
+    columns = np.repeat([column_of[title] for title in titles], sheet.rows)
     return above, across, matrix_of((len(above), len(across)), rows, columns, np.concatenate(cells))
 
 

@@ -307,7 +307,9 @@ class Sheet:
         try:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(self.content),
-                pyarrow.csv.ReadOptions(column_names=names, skip_rows=self._skip, block_size=_BLOCK),
+                pyarrow.csv.ReadOptions(
+                    column_names=names, skip_rows=self._skip, block_size=_BLOCK, use_threads=len(self.content) > _BLOCK
+                ),
                 pyarrow.csv.ParseOptions(newlines_in_values=quoted, invalid_row_handler=skip),
                 pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
             )

@@ -33,10 +33,10 @@ def sentence(run: Any) -> str:
     facts, graph = run.facts, run.graph
     title = run.scenario.get("title") or facts.get("scenario") or "a graph"
     size = f"{count(len(run.books.holders), 'node')} and {count(len(graph.get('edges', [])), 'exposure')}"
-    shocks = run.scenario.get("shocks", [])
+    shocks = graph.get("graph", {}).get("shocks", [])
     kinds = sorted({str(shock.get("kind")) for shock in shocks})
-    hit = f"hit by {count(len(shocks), 'shock')} ({', '.join(kinds)})" if shocks else "hit by the shocks of its graph"
-    if not run.manifest.get("shock", True) or run.manifest.get("twin") == "control":
+    hit = f"hit by {count(len(shocks), 'shock')} ({', '.join(kinds)})"
+    if not shocks or not shocked(run.manifest):
         hit = "without any shock"
     lasted = format_duration(round(facts["sim_seconds"] * SECOND))
     return f"Simulated: “{title}”, {size} over {lasted}, {hit}; seed {facts['seed']}."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contagion.log import Channel
 from contagion.metrics import venues
-from contagion.metrics.groups import distinct
+from contagion.metrics.groups import distinct, rows_by_group
 from contagion.metrics.losses import losses_by_cell
 from contagion.metrics.marks import Marks
 from contagion.report.moments import Floats, Integers, Steps, level, span, steps
@@ -90,9 +90,10 @@ def depth(run: Any, first: int, last: int) -> Chart | None:
     """Return bids and asks near the price, of the markets that lost most of what they had before the first shock."""
     table, books = run.tables["prices"], run.books
     moment = _before_shock(run)
+    rows = dict(zip(books.feeds, rows_by_group(table["market"].astype(np.int64), len(books.feeds)), strict=True))
     found = []
     for name, facts in run.facts["depth"].items():
-        own = np.flatnonzero(table["market"] == books.feeds.index(name))
+        own = rows[name]
         near, times = table["bid_depth"][own] + table["ask_depth"][own], table["time_us"][own]
         stated = int(np.flatnonzero(near)[0]) if near.any() else len(own)
         start = max(int(np.searchsorted(times, moment, side="left")) - 1, stated)

@@ -1,16 +1,13 @@
-"""Whether a run holds together: a saved one may have been edited, or be of another version.
+"""Whether a summary has what the page tells: a saved one may have been edited, or be of another version.
 
 A page made of half a run would be wrong without saying so. What it needs is looked at before anything is drawn, and
-what is missing is named with the file in which it should be.
+what is missing is named with the file in which it should be. Tables and books were looked at when the run was loaded.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from contagion.errors import BadInput, Problem
-from contagion.log import EVENT_LAYOUT, FAILURE_LAYOUT, POSTING_LAYOUT, PRICE_LAYOUT
 
 _NUMBER = (int, float)
 _MAYBE = (int, float, type(None))
@@ -23,17 +20,11 @@ _SUMMARY: dict[str, tuple[type, ...]] = {
     "total_losses.unfunded": _MAYBE, "liquidated.accounts": (int,), "liquidated.value": _NUMBER,
     "cancelled.orders": (int,), "cancelled.value": _NUMBER, "ledger.max_imbalance": (int,),
 }  # fmt: skip
-_COLUMNS = {
-    "events": tuple(EVENT_LAYOUT), "postings": tuple(POSTING_LAYOUT), "prices": tuple(PRICE_LAYOUT),
-    "failures": tuple(FAILURE_LAYOUT), "balances": ("holder", "member", "asset", "balance"),
-    "accounts": ("holder", "member", "equity_start", "equity_end", "liquidated_value"),
-}  # fmt: skip
-_NAMES = {"node": "holders", "holder": "holders", "kind": "kinds", "asset": "assets", "market": "feeds"}
 
 
 def check(run: Any) -> None:
     """Raise BadInput, with every problem, for a run of which no page can be made."""
-    found = [*_summary(run.facts), *_tables(run), *_books(run)] or [*_references(run), *_feeds(run)]
+    found = list(_summary(run.facts)) or list(_feeds(run))
     if found:
         where = str(run.path) if run.path else "run"
         raise BadInput(
@@ -90,39 +81,9 @@ def _at(facts: Any, parts: list[str], path: str = "") -> Iterator[tuple[str, Any
             yield from _at(facts.get(name), parts[1:], f"{path}.{name}".lstrip("."))
 
 
-def _tables(run: Any) -> Iterator[_Complaint]:
-    for name, columns in _COLUMNS.items():
-        if missing := [column for column in columns if column not in run.tables.get(name, {})]:
-            yield f"{name}.parquet", missing[0], "is missing: the table was edited, or is of another version"
-        elif len({len(column) for column in run.tables[name].values()}) > 1:
-            yield f"{name}.parquet", "", "has columns of different length"
-
-
-def _books(run: Any) -> Iterator[_Complaint]:
-    books = run.books
-    for name in ("holder_kinds", "domains", "sectors", "marks"):
-        if len(getattr(books, name)) != len(books.holders):
-            what = f"has {len(getattr(books, name))} entries for {len(books.holders)} holders"
-            yield "books.json", name, what
-
-
-def _references(run: Any) -> Iterator[_Complaint]:
-    """Yield ids that name nothing, and causes that do not come before what they caused."""
-    for name in _COLUMNS:
-        for column, values in run.tables[name].items():
-            if column in _NAMES and len(values) and int(values.max()) >= len(getattr(run.books, _NAMES[column])):
-                yield f"{name}.parquet", column, "names more than books.json does"
-    events = run.tables["events"]
-    if np.any(events["cause"] >= np.arange(len(events["cause"]))):
-        yield "events.parquet", "cause", "an event has a cause that comes after it"
-    for name in ("postings", "prices", "failures"):
-        column = run.tables[name]["event"]
-        if len(column) and int(column.max()) >= len(events["cause"]):
-            yield f"{name}.parquet", "event", "names an event that is not in events.parquet"
-
-
 def _feeds(run: Any) -> Iterator[_Complaint]:
+    known = set(run.books.feeds)
     for table in ("prices", "depth"):
         for feed in run.facts[table]:
-            if feed not in run.books.feeds:
+            if feed not in known:
                 yield "summary.json", table, f"names {feed!r:.60}, which no feed of books.json is"

@@ -4,6 +4,7 @@ The same text goes to a terminal and into a file: a console without a terminal b
 and nothing else. It fits 80 columns and uses up to 100.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from rich.text import Text
 from contagion.terminal.links import agreement, links_table
 from contagion.terminal.standing import standing, ties
 from contagion.units import SECOND, format_duration
-from contagion.words import count, headline, money, price, quoted, shocked, three
+from contagion.words import count, headline, money, price, shocked, three
 
 WIDEST = 100
 _BAR = 24
@@ -300,7 +301,7 @@ def _closing(run: Any, directory: str) -> Iterable[Text]:
         speed = f"{facts['wall_s']:.1f} s, {facts['events_per_s']:,.0f} events a second"
         yield Text(f"written to {directory} ({speed})" if directory else speed, style="dim")
     if directory and (node := deepest(run)):
-        yield Text(f"next: contagion why {quoted(directory)} {quoted(node)}")
+        yield Text(f"next: contagion why {shlex.quote(directory)} {shlex.quote(node)}")
 
 
 def deepest(run: Any) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def test_the_page_says_in_a_sentence_what_was_simulated() -> None:
     assert lead == (
         "Simulated: “A sale and two borrowers”, 10 nodes and 13 exposures over 10min, hit by 1 shock (sale); seed 0."
     )
+
+
+@pytest.mark.parametrize("shocks", [[], [{"kind": "sale"}]])
+def test_the_sentence_counts_the_shocks_that_a_graph_states(shocks: list[dict[str, str]]) -> None:
+    run = cascade()
+    facts = run.graph["graph"] | {"shocks": shocks}
+    lead = parsed(html(replace(run, graph=run.graph | {"graph": facts}, scenario={}))).all("p", "lead")[0].text
+    assert ("hit by 1 shock (sale)" if shocks else "without any shock") in lead
 
 
 NAMES = ("<script>alert(1)</script>", 'a" onload="x&amp;', "</title><img src=x onerror=alert(1)>", "]]>--><!--")

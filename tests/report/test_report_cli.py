@@ -101,7 +101,8 @@ def test_knock_outs_are_read_from_a_directory_a_file_or_beside_the_run() -> None
 
 
 @pytest.mark.parametrize(
-    "text", [None, "{", "[]", "{}", '{"knock_outs": [{}], "seeds": [1]}', '{"knock_outs": 3, "seeds": 1}']
+    "text",
+    [None, "{", "[]", "{}", '{"knock_outs": [{}], "seeds": [1]}', '{"knock_outs": 3, "seeds": 1}', "[" * 100_000],
 )
 def test_what_is_no_attribution_is_refused(text: str | None) -> None:
     make("--no-report")
