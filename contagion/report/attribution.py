@@ -1,10 +1,9 @@
 """What `contagion attribute` has left, read for the table of knock-outs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from contagion.errors import BadInput, Problem
+from contagion.saved import read_json, unreadable
 
 ATTRIBUTION = "attribution.json"
 EFFECT = ("base", "without", "difference", "low", "high")
@@ -14,21 +13,18 @@ EFFECT = ("base", "without", "difference", "low", "high")
 def read_attribution(path: Path) -> dict[str, Any]:
     """Return what `contagion attribute` has written into a directory, or the file itself. BadInput where it has not."""
     file = path / ATTRIBUTION if path.is_dir() else path
-    try:
-        facts: Any = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         what = f"no such file: give the directory that `contagion attribute -o` has filled, or its {ATTRIBUTION}"
-        raise BadInput([Problem(str(file), 0, 0, "", what)]) from None
-    except (OSError, ValueError) as error:
-        raise BadInput([Problem(str(file), 0, 0, "", f"cannot be read: {error}")]) from None
+        raise unreadable(file, what)
+    facts = read_json(file.parent, file.name)
     if not _is_attribution(facts):
-        raise BadInput([Problem(str(file), 0, 0, "", "is not what `contagion attribute` writes")])
-    return dict(facts)
+        raise unreadable(file, "is not what `contagion attribute` writes")
+    return facts
 
 
-def _is_attribution(facts: Any) -> bool:
+def _is_attribution(facts: dict[str, Any]) -> bool:
     """Return whether the facts have what the table of knock-outs reads."""
-    if not isinstance(facts, dict) or not all(isinstance(facts.get(key), list) for key in ("knock_outs", "seeds")):
+    if not all(isinstance(facts.get(key), list) for key in ("knock_outs", "seeds")):
         return False
     rows = [row if isinstance(row, dict) else {} for row in facts["knock_outs"]]
     effects = [effect for row in rows if isinstance(row.get("figures"), dict) for effect in row["figures"].values()]
