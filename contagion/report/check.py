@@ -154,3 +154,7 @@ def _feeds(run: Any) -> Iterator[_Complaint]:
         for feed in run.facts[table]:
             if feed not in run.books.feeds:
                 yield "summary.json", table, f"names {feed!r:.60}, which no feed of books.json is"
+    priced = set(run.tables["prices"]["market"].tolist())
+    for feed in run.facts["prices"]:
+        if feed in run.books.feeds and run.books.feeds.index(feed) not in priced:
+            yield "prices.parquet", "market", f"has no price of {feed!r:.60}, of which summary.json tells"

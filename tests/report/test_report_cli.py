@@ -184,6 +184,13 @@ def test_a_table_without_a_column_or_with_causes_that_come_later_is_named() -> N
     refused("events.parquet", "cause")
 
 
+def test_a_table_without_the_prices_that_the_summary_tells_of_is_named() -> None:
+    make("--no-report")
+    path = Path("a", "prices.parquet")
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    refused("prices.parquet: market: ", "no price of")
+
+
 def test_what_is_no_run_is_refused() -> None:
     Path("b").mkdir()
     for place in ("gone", "b", "cascade.toml"):
