@@ -315,7 +315,7 @@ def _check_node(graph: nx.MultiDiGraph, name: Any, data: Mapping[str, Any]) -> l
     path = tuple(data.get("path") or ("nodes", str(name)))
     if name == "" and "kind" not in data:
         return []  # stands for what is missing at the end of an edge, which says so
-    if not isinstance(name, str) or not name or len(name) > 200 or any(ord(c) < 32 for c in name):
+    if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
         hint = "" if isinstance(name, str) else f", not {short(name)}: nx.relabel_nodes(graph, str) makes text of names"
         return [Finding(path, f"a node's name is text of 1 to 200 printable characters{hint}")]
     if "kind" not in data and "path" not in data:

@@ -72,7 +72,7 @@ def test_diff_of_a_run_with_its_repetition_says_that_they_are_the_same() -> None
 
 def test_diff_compares_runs_of_different_scenarios() -> None:
     make("a")
-    make("b", "--reduced", "-s", "horizon=2min", scenario="usde-loops")
+    make("b", "--reduced", "-s", "horizon=6min", scenario="usde-loops")
     facts = as_json("diff", "a", "b")
     assert (facts["runs"]["a"]["scenario"], facts["runs"]["b"]["scenario"]) == ("two-borrowers", "usde-loops")
     assert "nodes.aave" in facts["inputs"]["only_b"]

@@ -46,6 +46,8 @@ def with_stranger(graph: Any) -> Any:
 
 MISFITS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "numbers for names": (lambda g: nx.relabel_nodes(g, {"b": 7}), "not 7: nx.relabel_nodes(graph, str)"),
+    "a name that turns what follows it round": (lambda g: nx.relabel_nodes(g, {"b": "\u202eb"}), "printable"),
+    "a name that commands a terminal": (lambda g: nx.relabel_nodes(g, {"b": "b\x9b2J"}), "printable"),
     "a number and a stranger": (lambda g: with_stranger(nx.relabel_nodes(g, {"b": 7})), "there is no node 'c'"),
     "no world": (lambda g: g.remove_node("world"), "'world': graph.add_node('world', kind='world')"),
     "a horizon as in a file": (lambda g: g.graph.update(horizon="1h"), "horizon: is of files: a graph states"),

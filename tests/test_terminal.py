@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console, Group
+from rich.table import Table
 from rich.text import Text
 
 import contagion as cg
@@ -163,3 +164,11 @@ def test_what_a_terminal_would_obey_is_not_passed_on_and_colours_of_our_own_are(
     with console.capture() as captured:
         console.print(Group(Text("a\x1b]0;title\x07b", style="bold"), Text("[red]c\x1b[31md\x9b2J\u202e")))
     assert captured.get() == "\x1b[1ma]0;titleb\x1b[0m\n[red]c[31md2J\n"
+
+
+def test_brackets_and_colons_in_a_name_are_part_of_it() -> None:
+    stream = io.StringIO()
+    table = Table("[/x]")
+    table.add_row("[red]maker[/red]", ":bank:")
+    console_on(stream).print(table)
+    assert all(name in stream.getvalue() for name in ("[/x]", "[red]maker[/red]", ":bank:"))

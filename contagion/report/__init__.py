@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contagion.errors import BadInput, Problem
 from contagion.report.attribution import ATTRIBUTION, read_attribution
 
 __all__ = ["ATTRIBUTION", "html", "read_attribution", "write"]
+
+_BEGINNING = b"<!doctype html>"
 
 
 def html(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
@@ -27,7 +30,12 @@ def html(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
 
 
 def write(run: Any, path: Path, attribution: Mapping[str, Any] | None = None) -> None:
-    """Write the page of a run; the file appears whole or not at all."""
+    """Write the page of a run; the file appears whole or not at all.
+
+    BadInput where something stands there already that is no page: a file of the run itself, or a device.
+    """
+    if path.exists() and not (path.is_file() and path.read_bytes()[: len(_BEGINNING)] == _BEGINNING):
+        raise BadInput([Problem(str(path), 0, 0, "", "is there already and is no page: give another name")])
     text = html(run, attribution)
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8", newline="\n")

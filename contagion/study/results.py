@@ -31,7 +31,7 @@ class Results:
         for line in path.read_bytes().splitlines():
             try:
                 key, row = json.loads(line)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
             if isinstance(key, str) and isinstance(row, dict):
                 self._rows[key] = row

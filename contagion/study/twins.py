@@ -62,7 +62,7 @@ def run(
     graph = model.graph() if isinstance(model, Scenario) else model.copy()
     for name in knock_outs:
         knock_out(graph, name)
-    end_us = int(graph.graph.get("horizon_us", 3_600_000_000) if until_us is None else until_us)
+    end_us = graph.graph.get("horizon_us", 3_600_000_000) if until_us is None else until_us
     drawn = opened.drawn if opened else {} if twins and shock else None
     options = {
         "seed": seed, "shuffle_ties": shuffle_ties, "allow_code": allow_code, "row_budget": row_budget, "drawn": drawn,
@@ -107,6 +107,7 @@ def _run(
     opened: Simulation | None = None,
 ) -> tuple[Run, Ledger]:
     sim = opened or build(graph, twin=twin, transform=synchronous if twin == "rounds" else None, **options)
+    end_us = int(end_us)  # a graph that states no number has been refused
     began = time.perf_counter()
     steps = max(min(_STEPS, end_us), 1)  # the same with and without progress: a stop takes a place among ties
     for step in range(1, steps + 1):

@@ -39,7 +39,7 @@ class _Screen(Console):
 
 def console_on(stream: IO[str]) -> Console:
     """Return a console of at most 100 columns; 80 where the stream is no terminal."""
-    console = _Screen(file=stream, highlight=False)
+    console = _Screen(file=stream, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDEST) if console.is_terminal else 80
     return console
 

@@ -1,6 +1,8 @@
 """`contagion run` leaves a page, `contagion report` makes it again, and neither lets a page harm a run."""
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +104,11 @@ def test_knock_outs_are_read_from_a_directory_a_file_or_beside_the_run() -> None
 
 @pytest.mark.parametrize(
     "text",
-    [None, "{", "[]", "{}", '{"knock_outs": [{}], "seeds": [1]}', '{"knock_outs": 3, "seeds": 1}', "[" * 100_000],
-)
+    [
+        None, "{", "[]", "{}", '{"knock_outs": [{}], "seeds": [1]}', '{"knock_outs": 3, "seeds": 1}', "[" * 100_000,
+        '{"knock_outs": [], "seeds": [], "base": NaN}', '{"knock_outs": [], "seeds": [], "base": 1e400}',
+    ],
+)  # fmt: skip
 def test_what_is_no_attribution_is_refused(text: str | None) -> None:
     make("--no-report")
     if text is not None:
@@ -120,6 +125,34 @@ def test_a_summary_that_was_edited_wrongly_is_named(key: str, value: Any) -> Non
     make("--no-report")
     edit("summary.json", lambda facts: facts.pop(key) if value is None else facts.update({key: value}))
     refused("summary.json", key)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("graph.json", lambda graph: graph["edges"][0].pop("source")),
+        ("graph.json", lambda graph: graph["edges"][0].update(target=[])),
+        ("graph.json", lambda graph: graph["nodes"][0].update(asset=["eth"])),
+        ("graph.json", lambda graph: graph["nodes"][0].update(assets=3)),
+        ("manifest.json", lambda manifest: manifest.update(end_us="soon")),
+        ("manifest.json", lambda manifest: manifest.update(overrides=3)),
+        ("summary.json", lambda facts: facts.update(links={"seen": {"fall": 3}, "order": {}})),
+    ],
+)
+def test_what_is_beside_the_figures_is_looked_at_too(name: str, change: Any) -> None:
+    make("--no-report")
+    edit(name, change)
+    refused(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["a/summary.json", "cascade.toml", os.devnull, ""])
+def test_a_page_is_written_over_no_file_but_a_page(name: str) -> None:
+    make("--no-report")
+    before = Path(name).read_bytes() if Path(name).is_file() else None
+    result = invoke("report", "a", "-o", name)
+    assert result.exit_code == 3 and "is there already" in result.stderr, result.output
+    assert before is None or Path(name).read_bytes() == before
+    assert name != os.devnull or stat.S_ISCHR(Path(name).stat().st_mode)
 
 
 def test_a_summary_that_names_no_feed_is_named() -> None:
@@ -149,6 +182,13 @@ def test_a_table_without_a_column_or_with_causes_that_come_later_is_named() -> N
     late = pa.array([table.num_rows] * table.num_rows, pa.int64())
     pq.write_table(table.set_column(table.column_names.index("cause"), "cause", late), path)
     refused("events.parquet", "cause")
+
+
+def test_a_table_without_the_prices_that_the_summary_tells_of_is_named() -> None:
+    make("--no-report")
+    path = Path("a", "prices.parquet")
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    refused("prices.parquet: market: ", "no price of")
 
 
 def test_what_is_no_run_is_refused() -> None:

@@ -104,6 +104,7 @@ def test_a_line_that_was_cut_off_is_no_row_and_the_next_one_is_whole(tmp_path: P
     path = tmp_path / "runs.jsonl"
     Results(path).add(("a", 1), {"x": 0.1, "n": np.int64(3)})
     with open(path, "ab") as stream:
+        stream.write(b"[" * 100_000 + b"\n")
         stream.write(b'["[\\"b\\", 1]", {"x": 0.')
     again = Results(path)
     assert again.find(("a", 1), ["x", "n"]) == {"x": 0.1, "n": 3}
