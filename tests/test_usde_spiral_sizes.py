@@ -1,7 +1,7 @@
 """A fifth more or less of any one size of the spiral flips nothing: the token breaks, an altcoin is swept.
 
 Sizes are named by what they are and found in the scenario by pattern. `CONTAGION_SIZES` names those to check, by
-default the four to which the chain is nearest; with ``all`` it takes minutes.
+default the two to which the chain is nearest; with ``all`` it takes minutes.
 """
 
 import os
@@ -38,11 +38,7 @@ SIZES = {
     "shock": ("shocks.*.size",),
 }
 """By name, where in the scenario's tables the numbers stand; an altcoin's book and its contract's go together."""
-CHECKED = (
-    os.environ.get("CONTAGION_SIZES", "pace,makers-usde,makers-altcoins,demand-usde")
-    .replace("all", ",".join(SIZES))
-    .split(",")
-)
+CHECKED = os.environ.get("CONTAGION_SIZES", "makers-usde,makers-altcoins").replace("all", ",".join(SIZES)).split(",")
 
 
 def scaled(table: Any, patterns: tuple[str, ...], factor: Decimal, path: str) -> tuple[Any, dict[str, Any]]:
