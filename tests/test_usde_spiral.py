@@ -60,6 +60,7 @@ def test_makers_leave_with_thousands_of_orders_and_past_leverage_three() -> None
     result = reduced("usde-spiral")
     assert result.summary.cancelled.orders > 1_000
     assert result.facts["failures_by_kind"]["maker-withdrawal"] >= 4
+    assert all(3 < result.facts["max_leverage"][f"maker-{letter}"] < 5 for letter in "abcde")
 
 
 @pytest.mark.parametrize("knock_out", ["loops", "own-book-oracle", "unified-margin", "transfer-halt"])

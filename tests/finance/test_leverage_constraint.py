@@ -1,7 +1,7 @@
 """Banks that sell when a leverage limit binds, against the published cases and one bank and asset at a time."""
 
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +12,13 @@ from scipy.sparse import csr_array
 
 from contagion.finance.leverage_constraint import IndirectContagion, indirect_contagion
 from tests.cases import published
+from tests.fire_sales import Cont
 
 Floats = NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-class System(NamedTuple):
-    holdings: Floats
-    illiquid: Floats
-    equity: Floats
-    depth: Floats
-    max_leverage: float
-    target_leverage: float
-    price_shock: Floats
-    illiquid_shock: Floats
-    floor: float
-    slippage: float
-
+class System(Cont):
     def contagion(self) -> IndirectContagion:
         return indirect_contagion(
             *self[:6],
