@@ -2,9 +2,9 @@
 
 The book and its liquidation are those of `margin_check.py`: every price event moves all prices, whoever is in breach
 is liquidated, which moves prices, until nobody is. Once without and once with a log of every liquidation
-(`EventLog.append_failures`, spooled to disk), NumPy and compiled, each in a process of its own, so that its peak of
-memory is its own. All must liquidate the same accounts in the same order; first, on a small book, those a full scan
-finds.
+(`EventLog.append_failures`, spooled to disk), in NumPy and compiled, finding as well as liquidating, each in a process
+of its own, so that its peak of memory is its own. All must liquidate the same accounts in the same order; first, on a
+small book, those a full scan finds.
 
     python benchmarks/crash.py [--quick] [--accounts N] [--events N]
 """
@@ -23,7 +23,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from margin_check import ASSETS, Market, Outcome, by_index, by_scan, draw, linear_rules, play
+from margin_check import (
+    ASSETS,
+    Market,
+    Outcome,
+    by_index,
+    by_scan,
+    draw,
+    linear_rules,
+    liquidate,
+    liquidate_compiled,
+    play,
+)
 
 from contagion.accounts import AccountBook, LiquidationIndex
 from contagion.accounts.rules import CASH, QUANTITY, WIDTH, slot_ids
@@ -100,7 +111,9 @@ def crash(directory: Path, compiled: bool, logged: bool, events: int) -> Result:
 
     with tempfile.TemporaryDirectory() as spool:
         logbook = Logbook(Path(spool) / "log") if logged else None
-        outcome = play(market, contestant, events, logbook, copy=False)
+        sell = liquidate_compiled if compiled else liquidate
+        sell(market.rows[:1], market.prices)
+        outcome = play(market, contestant, events, logbook, copy=False, sell=sell, clock=perf_counter)
         peak = _peak()
         row_bytes = logbook.row_bytes(Path(spool) / "events.parquet") if logbook else 0.0
         rows = len(logbook.log.events) if logbook else 0

@@ -154,6 +154,43 @@ def liquidate(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
     return np.ascontiguousarray(new.T), sold
 
 
+@cache
+def liquidation_kernel() -> Callable[..., None]:
+    """Return `liquidate` compiled: the same operations in the same order."""
+
+    def kernel(rows: Integers, price: Floats, new: Integers, sold: Floats, values: Floats) -> None:
+        for i in range(len(rows)):
+            packed, cash, worth, costs = rows[i, 0], rows[i, CASH], 0.0, np.int64(0)
+            new[i, 0] = packed
+            for slot in range(SLOTS):
+                values[slot, i] = float(rows[i, QUANTITY + slot]) * price[np.uint64((packed >> 8 * slot) & 255)]
+                worth += values[slot, i]
+                costs += rows[i, COST + slot]
+            debt = max(-cash, 0)
+            share = min(BONUS * CLOSE_FACTOR * debt / max(worth, 1.0), 1.0)
+            over = (packed & 255) >= COINS or share >= 1 or debt < DUST
+            paid = np.int64(debt * CLOSE_FACTOR)
+            new[i, CASH] = np.int64(max(cash + (costs + worth), 0.0)) if over else cash + paid
+            for slot in range(SLOTS):
+                quantity, asset = rows[i, QUANTITY + slot], np.uint64((packed >> 8 * slot) & 255)
+                seized = quantity if over else np.int64(quantity * share)
+                new[i, QUANTITY + slot], values[slot, i] = quantity - seized, seized * price[asset]
+                new[i, COST + slot] = 0 if over else rows[i, COST + slot]
+        for slot in range(SLOTS):
+            for i in range(len(rows)):
+                sold[np.uint64((rows[i, 0] >> 8 * slot) & 255)] += values[slot, i]
+
+    return numba.njit(error_model="numpy")(kernel)
+
+
+def liquidate_compiled(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
+    """Return what `liquidate` does."""
+    price, new = np.zeros(256), np.empty_like(rows)
+    price[:ASSETS], sold, values = prices, np.zeros(256), np.empty((SLOTS, len(rows)))
+    liquidation_kernel()(rows, price, new, sold, values)
+    return new, sold[:ASSETS]
+
+
 def play(
     market: Market,
     contestant: Callable[[AccountBook, Floats], Callable[[Floats], Integers]],
@@ -161,32 +198,37 @@ def play(
     after: Callable[[int, Integers, Integers, Integers], None] | None = None,
     *,
     copy: bool = True,
+    sell: Callable[[Integers, Floats], tuple[Integers, Floats]] = liquidate,
+    clock: Callable[[], float] = process_time,
 ) -> Outcome:
-    """Play the path with one way to find breaches; `after` hears of (event, members, rows before, rows after)."""
+    """Play the path with one way to find breaches; `after` hears of (event, members, rows before, rows after).
+
+    sell : how who is in breach is liquidated; clock : what finds are timed by.
+    """
     book = AccountBook(market.rows.copy() if copy else market.rows, market.rules)
     prices, finding, finds, liquidations = market.prices.copy(), 0.0, 0, 0
     digest = hashlib.sha256()
     find = contestant(book, prices)
     gc.collect()
-    begin, clock = process_time(), perf_counter()
+    begin, wall_begin = process_time(), perf_counter()
     for event in range(events):
         prices = prices * market.moves[event]
         for _ in range(ROUNDS):
-            start = process_time()
+            start = clock()
             found = find(prices)
-            finding += process_time() - start
+            finding += clock() - start
             finds += 1
             if not len(found):
                 break
             digest.update(found.tobytes())
             before = book.read(found)
-            rows, sold = liquidate(before, prices)
+            rows, sold = sell(before, prices)
             book.write(found, rows)
             if after is not None:
                 after(event, found, before, rows)
             liquidations += len(found)
             prices = prices * np.exp(-sold / (3 * market.interest))
-    whole, wall = process_time() - begin, perf_counter() - clock
+    whole, wall = process_time() - begin, perf_counter() - wall_begin
     return Outcome(finding, whole, wall, finds, liquidations, digest.hexdigest())
 
 

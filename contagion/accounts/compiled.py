@@ -18,6 +18,7 @@ class CompiledBackend:
         self.book, self.rows, self.loan = book, book.rows, tables.loan
         self.assets = np.stack(tables[:5], axis=1)
         self.lines = np.stack((tables.slopes, tables.intercepts))
+        self._table = np.empty(0, np.int32)
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +65,9 @@ class CompiledBackend:
 
     def fill(self, core: Core) -> None:
         """Read all columns of the core from the rows of its members."""
-        self._table = np.full(4 * len(core.members), -1, np.int32)
+        if len(self._table) != 4 * len(core.members):
+            self._table = np.empty(4 * len(core.members), np.int32)
+        self._table.fill(-1)
         fill(
             self.rows, self.assets, self.loan, 0, core.size, core.members, core.ids, core.numbers, core.bent,
             core.highest, self._table,
