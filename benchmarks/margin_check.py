@@ -137,7 +137,7 @@ def _interest(rows: Integers, prices: Floats) -> Floats:
 
 def liquidate(rows: Integers, prices: Floats) -> tuple[Integers, Floats]:
     """Return the rows of accounts after their liquidation, and the value sold by asset."""
-    new = np.ascontiguousarray(rows.T)
+    new = rows.T.copy()
     quantity, cost, cash = new[QUANTITY : QUANTITY + SLOTS], new[COST : COST + SLOTS], new[CASH]
     ids = (new[0] >> SHIFTS) & 255
     price = np.append(prices, np.zeros(256 - ASSETS)).take(ids)
