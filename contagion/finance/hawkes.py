@@ -101,7 +101,7 @@ def depth_cdf(depth: int, n: float) -> float:
 
     The iterates at 0 of the generating function.
 
-    Source: Harris (1963), chapter I: P(depth <= d) = f(P(depth <= d - 1)), f(s) = exp(n (s - 1)) for Poisson children.
+    Source: Harris (1963): P(depth <= d) = f(P(depth <= d - 1)), f(s) = exp(n (s - 1)) for Poisson children.
 
     >>> [round(depth_cdf(depth, 0.5), 6) for depth in (0, 1, 2)]
     [0.606531, 0.821409, 0.914575]

@@ -75,7 +75,7 @@ def eisenberg_noe(
     Source: Eisenberg and Noe (2001): p = min(pbar, e + Pi' p), with Pi what is owed over what a bank owes in all;
     theorems 1 (the greatest and the least p), 2 (uniqueness), lemma 3 (the fictitious default algorithm).
 
-    The example of Elsinger, Lehar and Summer (2006, Management Science 52(9), section 2) pays 2, 28/15 and 52/15:
+    The example of Elsinger, Lehar and Summer (2006, Management Science 52(9)) pays 2, 28/15 and 52/15:
 
     >>> cleared = eisenberg_noe([[0, 0, 2], [3, 0, 1], [3, 1, 0]], [1, 1, 1])
     >>> cleared.payments.round(4).tolist(), [wave.tolist() for wave in cleared.waves]
