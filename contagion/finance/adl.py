@@ -29,6 +29,9 @@ def scores(ranking: str, quantity: Floats, entry_value: Floats, mark: float | Fl
     only winners ranked. 'pro-rata': every winner alike. An account without equity has infinite leverage.
     ValueError for another ranking.
 
+    Source: BitMEX, "What is auto-deleveraging (ADL)?": with p = profit / |entry value| and L = |value| / equity the
+    score is p L where p > 0, p / L else; Hyperliquid documentation, "Auto-deleveraging": score = (mark / entry) L.
+
     >>> shorts, entry, equity = np.array([-200.0, -150.0]), np.array([-398_000.0, -292_500.0]), [106_800, 58_875]
     >>> scores("bitmex", shorts, entry, 1_655, np.array(equity, float)).round(6).tolist()
     [0.521733, 0.63789]
@@ -52,8 +55,10 @@ def scores(ranking: str, quantity: Floats, entry_value: Floats, mark: float | Fl
 def queue(scores: Floats, amounts: Integers, total: int) -> Integers:
     """Return what a total takes of each amount, from the highest score down; of equals, the first comes first.
 
-    All of an amount before anything of the next; nothing of who is not ranked. The published queue of BitMEX,
-    a bankrupt position of 20 against six others:
+    All of an amount before anything of the next; nothing of who is not ranked.
+
+    Source: BitMEX, "Auto-deleveraging examples": taken_k = min(amount_k, total - what those before k gave). Its
+    published queue, a bankrupt position of 20 against six others:
 
     >>> queue(np.array([3.0, 6, 1, 4, 5, 2]), np.array([10, 10, 20, 30, 20, 10]), 20).tolist()
     [0, 10, 0, 0, 10, 0]
@@ -71,6 +76,9 @@ def cuts(ranking: str, amounts: Integers, total: int) -> Integers:
     Negative amounts (a loss is no profit to cut) count as nothing. What the parts fall short of `total` stays
     uncovered. Differences of one cumulative function, exact to the unit. ValueError for a negative total or another
     ranking.
+
+    Source: derived, for the queue and the pro-rata rule of Chitra (2025): part_k = F(A_k) - F(A_(k-1)), A the running
+    sums of the amounts, with F(a) = min(a, covered) from the first on, F(a) = floor(a covered / A_n) for all alike.
 
     >>> cuts("bitmex", np.array([44_250, 67_000, 89_000]), 60_000).tolist()
     [44250, 15750, 0]

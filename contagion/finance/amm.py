@@ -21,7 +21,9 @@ def swap_out(amount_in: int, reserve_in: int, reserve_out: int, fee_ppm: int = 3
     """Return what a constant-product pool pays for `amount_in`, rounded down.
 
     The fee stays in the pool. ValueError for a negative amount, an empty pool or a fee outside [0, 100%).
-    Uniswap v2, first vector of the core contract's tests (a fee of 0.3%):
+
+    Source: Uniswap v2's library contract, getAmountOut: out = y (1 - fee) a / (x + (1 - fee) a), from which
+    (x + (1 - fee) a) (y - out) = x y. The first vector of the core contract's tests, at a fee of 0.3%:
 
     >>> swap_out(10**18, 5 * 10**18, 10 * 10**18)
     1662497915624478906
@@ -36,6 +38,8 @@ def swap_in(amount_out: int, reserve_in: int, reserve_out: int, fee_ppm: int = 3
 
     One unit less than Uniswap's router asks for when the division leaves no rest. ValueError as for
     `swap_out`, and when the pool holds no more than `amount_out`.
+
+    Source: Uniswap v2's library contract, getAmountIn: in = x out / ((1 - fee) (y - out)), rounded up.
 
     >>> swap_in(1662497915624478906, 5 * 10**18, 10 * 10**18)
     1000000000000000000
@@ -53,6 +57,8 @@ def sale_to_price(reserve_base: int, reserve_quote: int, price_ratio_ppm: int) -
     reserve_quote/reserve_base, so under a constant product it falls with the square of the base reserve, and
     the quote reserve cancels out. Rounded down to whole units. ValueError for an empty pool or another ratio.
 
+    Source: derived from the constant product: a = x (1 / sqrt(ratio) - 1).
+
     >>> sale_to_price(10_000, 20_000_000, 250_000)
     10000
     """
@@ -67,6 +73,8 @@ def impermanent_loss(price_ratio: float) -> float:
 
     price_ratio : price at the end over price at the start, not negative.
 
+    Source: derived from the constant product: loss = 2 sqrt(r) / (1 + r) - 1, r the price ratio.
+
     >>> round(impermanent_loss(2), 4)
     -0.0572
     """
@@ -76,7 +84,9 @@ def impermanent_loss(price_ratio: float) -> float:
 def lvr_rate(volatility: float) -> float:
     """Return a constant-product pool's loss-versus-rebalancing per year, as a fraction of its value.
 
-    volatility : annual, of the log price. Milionis, Moallemi, Roughgarden and Zhang (2022).
+    volatility : annual, of the log price.
+
+    Source: Milionis, Moallemi, Roughgarden and Zhang (2022), arXiv:2208.06046: LVR / V = sigma**2 / 8.
 
     >>> round(lvr_rate(0.8), 12)
     0.08
@@ -92,6 +102,8 @@ def stableswap_invariant(balances: Sequence[int], amplification: int) -> int:
     and is found by the contract's integer Newton steps. ValueError for an empty reserve; ArithmeticError when
     the steps do not settle to within one unit, where newer contracts revert. A few per cent of the pools in
     which one reserve is hundreds of times another end like that, in a cycle a few units wide.
+
+    Source: Egorov (2019), the invariant; Curve's pool contract, get_D.
 
     >>> stableswap_invariant([1_000_000, 1_000_000], 100)
     2000000
@@ -116,6 +128,9 @@ def stableswap_balance(j: int, balances: Sequence[int], amplification: int, inva
 
     ``balances[j]`` is not read. Newton's method on the quadratic for one reserve, as in the contract.
     ValueError for an empty reserve; ArithmeticError when it does not settle.
+
+    Source: Curve's pool contract, get_y: y**2 + (S + D / (A n) - D) y = D**(n+1) / (A n**(n+1) P), S and P the sum and
+    the product of the other reserves; it is the invariant of Egorov (2019).
 
     >>> stableswap_balance(1, [1_100_000, 0], 100, 2_000_000)
     900099
@@ -153,6 +168,8 @@ def stableswap_out(
     output. `invariant` is D of these balances where the caller knows it. ValueError for a negative amount,
     an empty reserve or i equal to j.
 
+    Source: Curve's pool contract, exchange: out = (y_j - y - 1) (1 - fee), y the new reserve of `stableswap_balance`.
+
     >>> stableswap_out(100_000, 0, 1, [1_000_000, 1_000_000], 100, 400)
     99861
     """
@@ -172,6 +189,9 @@ def stableswap_price(i: int, j: int, balances: Sequence[int], amplification: int
     """Return the marginal price of one unit of asset i in asset j, times `scale`, rounded down.
 
     The ratio of the invariant's two partial derivatives, in which only D itself has been rounded. No fee.
+
+    Source: derived from the invariant of Egorov (2019): price = (W + D**(n+1) / x_i) / (W + D**(n+1) / x_j), with
+    W = A n**(n+1) times the product of all reserves.
 
     >>> stableswap_price(0, 1, [1_600_000 * 10**6, 400_000 * 10**6], 100, 10**6)
     972028

@@ -30,11 +30,11 @@ class Contract(NamedTuple):
 def optimal_contract(growth: float, early: float, risk_aversion: float) -> Contract:
     """Return the contract of greatest expected utility c ** (1 - risk_aversion) / (1 - risk_aversion).
 
-    Marginal utility at date 1 is `growth` times that at date 2, and early * c1 + (1 - early) * c2 / growth = 1. It
+    u'(c1) = growth * u'(c2) for its marginal utility, and early * c1 + (1 - early) * c2 / growth = 1. It
     insures, c1 > 1, where risk aversion exceeds 1. ValueError for growth at most 1, a fraction outside [0, 1] or a
     risk aversion that is not positive.
 
-    Source: Diamond and Dybvig (1983), equations 1a to 1c; Diamond (2007) for the numbers.
+    Source: Diamond and Dybvig (1983), equations 1a to 1c with rho = 1; Diamond (2007) for the numbers.
 
     >>> [round(payment, 6) for payment in optimal_contract(2, 0.25, 2)]
     [1.281509, 1.812327]
@@ -50,7 +50,7 @@ def optimal_contract(growth: float, early: float, risk_aversion: float) -> Contr
 def payoff_of_waiting(growth: float, payment: float, withdrawn: float) -> float:
     """Return what each of those who wait gets when a fraction below 1 withdraws at date 1; 0 when nothing is left.
 
-    Source: Diamond and Dybvig (1983), equation 3.
+    Source: Diamond and Dybvig (1983), equation 3: V2 = max(R (1 - r1 f) / (1 - f), 0).
 
     >>> round(payoff_of_waiting(2, 1.28, 0.25), 6)
     1.813333
@@ -66,7 +66,8 @@ def run_threshold(growth: float, payment: float) -> float:
 
     0 or less where waiting never pays, 1 where it always does: a payment of 1 at most.
 
-    Source: Diamond and Dybvig (1983): equation 3 set equal to the payment; Diamond (2007).
+    Source: Diamond (2007), section "Bank Runs": f = (R - r1) / (r1 (R - 1)), which is equation 3 of Diamond and Dybvig
+    (1983) set equal to r1.
 
     >>> run_threshold(2, 1.28)
     0.5625
@@ -80,7 +81,7 @@ def run_threshold(growth: float, payment: float) -> float:
 def fraction_served(payment: float, withdrawn: float) -> float:
     """Return the fraction of all depositors that is paid in full at date 1.
 
-    Source: Diamond and Dybvig (1983), equation 2: who is served is the first 1 / r1.
+    Source: Diamond and Dybvig (1983), equation 2, by which the first 1 / r1 are served: served = min(f, 1 / r1).
 
     >>> fraction_served(1.28, 1.0)
     0.78125
@@ -92,7 +93,7 @@ def fraction_served(payment: float, withdrawn: float) -> float:
 def expected_payoff_of_running(payment: float, withdrawn: float) -> float:
     """Return what one of a fraction above 0 who withdraw gets on average, not knowing its place in the queue.
 
-    Source: Diamond and Dybvig (1983), equation 2, averaged over places in the queue.
+    Source: derived: equation 2 of Diamond and Dybvig (1983) averaged over places, payoff = min(r1, 1 / f).
 
     >>> expected_payoff_of_running(1.28, 1.0)
     1.0
@@ -107,7 +108,7 @@ def serve(queue: int, deposits: int, payment: float) -> NDArray[np.float64]:
 
     Whoever comes as the money runs out gets what is left. ValueError for a queue longer than there are deposits.
 
-    Source: Diamond and Dybvig (1983), equation 2, the sequential service constraint.
+    Source: Diamond and Dybvig (1983), equation 2, the sequential service constraint: V1 = r1 for f_j < 1 / r1, else 0.
 
     >>> serve(5, 5, 1.5).tolist()
     [1.5, 1.5, 1.5, 0.5, 0.0]

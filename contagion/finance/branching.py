@@ -15,6 +15,8 @@ class Mark(NamedTuple):
 
     generations : G, sum of increment times weighted generation; exogenous : X, sum of increments without a
     failure behind them; channels : increments by channel, so that their sum is price minus first price.
+
+    Source: derived: G = sum of g dp, X = sum of exogenous dp, C_c = sum of dp through channel c.
     """
 
     price: int
@@ -35,6 +37,8 @@ class Exposure(NamedTuple):
 def first_mark(price: int, event: int, channels: int) -> Mark:
     """Return the mark of a price that nothing has moved yet.
 
+    Source: derived: G = X = C_c = 0.
+
     >>> first_mark(100, 0, 2)
     Mark(price=100, event=0, generations=0.0, exogenous=0, channels=(0, 0))
     """
@@ -43,6 +47,8 @@ def first_mark(price: int, event: int, channels: int) -> Mark:
 
 def moved(mark: Mark, price: int, event: int, channel: int, generation: float, exogenous: bool) -> Mark:
     """Return the mark after one increment through one channel.
+
+    Source: derived: G' = G + g dp, C_c' = C_c + dp, and X' = X + dp where nothing failed before.
 
     >>> moved(first_mark(100, 0, 2), 90, 7, 1, 2.0, False)
     Mark(price=90, event=7, generations=-20.0, exogenous=0, channels=(0, -10))
@@ -64,6 +70,8 @@ def followed(old: Mark, price: int, event: int, sources: Sequence[tuple[Mark, Ma
 
     sources : (mark at the last reading, mark now, weight in ppm). The sources' increments, weighted, explain
     the reader's own one: a cap or a rounding leaves a share of them, taken alike from G, X and every channel.
+
+    Source: derived: G' = G + s * sum of w dG, with s = dp / sum of w dp over the sources; so for X and C.
     """
     delta = price - old.price
     raw = sum((now.price - before.price) * weight for before, now, weight in sources)
@@ -93,6 +101,8 @@ def averaged(marks: Sequence[tuple[Mark, int]], event: int) -> Mark:
     """Return the mean of marks of one price, each with a weight (a duration, say); integers are rounded down.
 
     What rounding leaves goes to the largest channel, so that the channels still explain the whole mean.
+
+    Source: derived: G = sum of w G_k / sum of w; so for price, X and C.
 
     >>> first = first_mark(100, 0, 1)
     >>> averaged([(first, 3), (moved(first, 60, 4, 0, 0.0, True), 1)], 5)
@@ -124,6 +134,8 @@ def weighted_generation(
     exposures : what the failed held, with opening and present marks; direct : (loss, generation of the failed
     counterparty, loss is exogenous). Both ratios are clipped to the adverse range: the mean generation lies
     between 0 and `highest`, the share between 0 and 1. A failure without any adverse move is (1, 1).
+
+    Source: derived: generation = 1 + sum of q dG / sum of q dp, share = sum of q dX / sum of q dp.
 
     >>> a = first_mark(100, 0, 2)
     >>> b = moved(a, 90, 1, 0, 0.0, True)

@@ -36,9 +36,8 @@ def dependency_matrix(holdings: ArrayLike) -> Array:
     A = C_hat (I - C)^-1, C the holdings (N, N) and C_hat the shares left to outside owners on its diagonal; columns
     sum to 1. ValueError: a share that is negative, a share in oneself, nothing left to outside owners.
 
-    Two organisations that own half of each other (an example of theirs):
-
-    Source: Elliott, Golub and Jackson (2014), v = A D p.
+    Source: Elliott, Golub and Jackson (2014): v = C_hat (I - C)^-1 D p = A D p. Two organisations that own half of each
+    other (an example of theirs):
 
     >>> dependency_matrix([[0, 0.5], [0.5, 0]]).round(4).tolist()
     [[0.6667, 0.3333], [0.3333, 0.6667]]
@@ -69,7 +68,8 @@ def failure_cascade(
     thresholds, costs : (N), costs of at least 0. Failures feed each other, so there may be many solutions: the
     best case has the fewest (their algorithm), the worst case the most.
 
-    Source: Elliott, Golub and Jackson (2014), their algorithm for cascades and multiple equilibria.
+    Source: Elliott, Golub and Jackson (2014), their algorithm for cascades and multiple equilibria: v = A (D p - b(v)),
+    where b_i(v) = costs_i for v_i < thresholds_i, else 0.
 
     >>> half = dependency_matrix([[0, 0.5], [0.5, 0]])
     >>> best, worst = (failure_cascade(half, [1, 1], [0.9, 0.9], [0.2, 0.2], case=c) for c in ("best", "worst"))

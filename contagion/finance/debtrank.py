@@ -40,6 +40,8 @@ class Distress(NamedTuple):
     initial, distress : shape of the shock, (banks,) or (banks, shocks), both capped at 1 or neither; rounds : how
     often somebody passed on distress, one number a shock; residual : largest distress of a bank that it has not passed
     on, one number a shock.
+
+    Source: Bardoscia et al. (2015): h_i = 1 - E_i / E_i(0), which is above 1 for a negative equity unless capped.
     """
 
     initial: Floats
@@ -66,7 +68,8 @@ def differential(
     radius), and close to a radius of 1 rounds go into the thousands; rounds : stop after so many. Raises ValueError for
     figures out of range.
 
-    Source: Bardoscia et al. (2015); the example of three banks is that of NetworkRiskMeasures, DR-01.
+    Source: Bardoscia et al. (2015): h_i(t+1) = min(1, h_i(t) + sum over j of W_ij (h_j(t) - h_j(t-1))), W their
+    interbank leverage matrix; the example of three banks is that of NetworkRiskMeasures, DR-01.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> found = differential(exposures, equity, [0.02, 0.02, 0.02], capped=False)
@@ -109,7 +112,8 @@ def single_hit(
     one debtor takes at most the share min(1, W_ij) of a creditor's equity for each of its own, as in the paper;
     without it W_ij may exceed 1, as in NetworkRiskMeasures.
 
-    Source: Battiston et al. (2012), Methods; DR-01.
+    Source: Battiston et al. (2012), equations 1 and 2: h_i(t) = min(1, h_i(t-1) + sum of W_ij h_j(t-1) over the j that
+    are distressed at t-1 and inactive from then on), in our order of indices; DR-01.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> found = single_hit(exposures, equity, [0, 0, 1], capped=False)
@@ -137,7 +141,7 @@ def linear_inverse(exposures: Matrix, equity: ArrayLike, equity_shock: ArrayLike
     of its equity, or the sum over all rounds has no limit, there is no such regime and it raises ValueError. The
     factors of a sparse matrix fill up: for more than some hundred banks `differential` is faster.
 
-    Source: Bardoscia et al. (2015); DR-02.
+    Source: Bardoscia et al. (2015), summed over all rounds: h = (I - W)^-1 h0; DR-02.
 
     >>> exposures, equity = [[0, 4, 0, 2], [3, 0, 5, 0], [0, 2, 0, 6], [1, 0, 3, 0]], [12, 15, 20, 9]
     >>> linear_inverse(exposures, equity, [0.05, 0.1, 0, 0.02]).round(8).tolist()
@@ -168,7 +172,7 @@ def spectral_radius(exposures: Matrix, equity: ArrayLike) -> float:
     ARPACK finds from products with W alone. It raises its ArpackNoConvergence where the next eigenvalue is too near, as
     in one circle of some hundred banks with different weights.
 
-    Source: Bardoscia et al. (2015), for its meaning; DR-02.
+    Source: Bardoscia et al. (2015), for its meaning: below 1, h = (I - W)^-1 h0 is finite; DR-02.
 
     >>> exposures, equity = [[0, 4, 0, 2], [3, 0, 5, 0], [0, 2, 0, 6], [1, 0, 3, 0]], [12, 15, 20, 9]
     >>> round(spectral_radius(exposures, equity), 8)
@@ -197,7 +201,7 @@ def additional_losses(found: Distress, equity: ArrayLike) -> NDArray[Any]:
     Of capped distress it is at most the capital that the shock has left; of uncapped distress it is what some packages
     print and may exceed it. Here the bank that defaults had 5 of a capital of 9 (DEF-04):
 
-    Source: Bardoscia et al. (2015).
+    Source: Bardoscia et al. (2015), the equity lost after the shock itself: loss = sum over i of (h_i - h_i(0)) E_i.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> for capped in (True, False):
@@ -213,7 +217,8 @@ def debtrank(found: Distress, values: ArrayLike) -> NDArray[Any]:
 
     values : shape (banks,), each bank's weight, such as total assets; they need not sum to 1.
 
-    Source: Battiston et al. (2012), Methods; DR-01.
+    Source: Battiston et al. (2012), equations 1 to 3: R = sum over j of h_j v_j - sum over j of h_j(1) v_j, with
+    v_j = values_j / sum of values; DR-01.
 
     >>> exposures, equity = [[0, 1, 0], [10, 0, 3], [3, 2, 0]], [2, 5, 2]
     >>> round(float(debtrank(differential(exposures, equity, [0, 0, 1]), [10, 100, 30])), 12)

@@ -40,6 +40,10 @@ class Vulnerability(NamedTuple):
 
     aggregate : of the whole system; systemicness : what each bank's sales contribute to it, with the sum `aggregate`;
     indirect : what each bank loses by all sales over its own equity; direct : what it lost by the shock itself.
+
+    Source: Greenwood, Landier and Thesmar (2015). With A assets, B leverage, L impact (all diagonal), M weights, E
+    equity and F the shock: aggregate = 1' A M L M' A B M F / sum of E, indirect_i = (A M L M' A B M F)_i / E_i,
+    systemicness_i = (M L M' A 1)_i (A B M F)_i / sum of E, direct_i = (A M F)_i / E_i.
     """
 
     aggregate: float
@@ -53,7 +57,8 @@ def deleverage(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
 
     ValueError for sizes that do not fit, negative amounts or weights that do not sum to 1.
 
-    Source: Greenwood, Landier and Thesmar (2015).
+    Source: Greenwood, Landier and Thesmar (2015): sales = M' A B M F, fall = L M' A B M F, with A assets, B leverage, L
+    impact (all diagonal), M weights and F the shock.
 
     >>> weights = np.array([[0.6, 0.4, 0], [0.2, 0.5, 0.3], [0, 0.3, 0.7]])
     >>> assets, leverage = np.array([1000, 800, 1200]), np.array([20, 15, 25])
@@ -71,7 +76,8 @@ def deleverage(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
 def vulnerability(weights: Any, assets: Floats, leverage: Floats, impact: Floats, price_shock: Floats) -> Vulnerability:
     """Return what one round of sales costs the system and each bank, and what each bank contributes.
 
-    Source: Greenwood, Landier and Thesmar (2015): aggregate vulnerability, systemicness, indirect vulnerability.
+    Source: Greenwood, Landier and Thesmar (2015), aggregate vulnerability, systemicness, indirect vulnerability:
+    aggregate = 1' A M L M' A B M F / sum of E; `Vulnerability` has the symbols and the others.
 
     >>> one = np.ones(1)
     >>> round(vulnerability(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, 0.05 * one).aggregate, 12)
@@ -95,7 +101,7 @@ def spectral_radius(weights: Any, assets: Floats, leverage: Floats, impact: Floa
     The map of falls to falls is similar to a symmetric matrix, of which the smaller of its two sides is solved:
     time is cubic in the smaller of the numbers of banks and assets.
 
-    Source: derived from the map of Greenwood, Landier and Thesmar (2015).
+    Source: derived from the map of Greenwood, Landier and Thesmar (2015), fall = K F with K = L M' A B M.
 
     >>> one = np.ones(1)
     >>> round(spectral_radius(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one), 12)
@@ -116,7 +122,8 @@ def all_rounds(weights: Any, assets: Floats, leverage: Floats, impact: Floats, p
 
     A linear system with a row an asset. ValueError where the sum over rounds is infinite: a spectral radius of 1.
 
-    Source: derived: the sum over rounds of the map of Greenwood, Landier and Thesmar (2015).
+    Source: derived: F + K F + K^2 F + ... = (I - K)^-1 F, with K = L M' A B M the map of Greenwood, Landier and Thesmar
+    (2015).
 
     >>> one = np.ones(1)
     >>> all_rounds(np.ones((1, 1)), 1000 * one, 9 * one, 5e-5 * one, 0.05 * one).round(9).tolist()

@@ -12,6 +12,8 @@ that go together; a fall, a discount and a share are fractions.
 def spot_loss(quantity: float, price: float, fall: float) -> float:
     """Return what coins lose when their price falls by `fall`; a short of the same quantity gains as much.
 
+    Source: derived: loss = quantity * price * fall.
+
     >>> spot_loss(50_000, 2_000, 0.3)
     30000000.0
     """
@@ -24,6 +26,8 @@ def hedged_backing(
 ) -> float:  # fmt: skip
     """Return backing over supply: coins at `price` less a discount, the short's gain, funding received, the reserve.
 
+    Source: derived: backing = (quantity * price * (1 - discount) + gain + funding + reserve) / supply.
+
     >>> hedged_backing(1e8, 50_000, 1_400, 30e6, discount=0.02, funding=-630_000, reserve=1e6)
     0.9897
     """
@@ -32,6 +36,8 @@ def hedged_backing(
 
 def funding_paid(notional: float, rate: float, periods: float) -> float:
     """Return the funding of so many periods at a constant rate on a constant notional.
+
+    Source: derived: paid = notional * rate * periods.
 
     >>> round(funding_paid(70e6, 0.0003, 30), 6)
     630000.0
@@ -42,6 +48,8 @@ def funding_paid(notional: float, rate: float, periods: float) -> float:
 def credit_loss(gain: float, venue_share: float, recovery: float) -> float:
     """Return what a short's gain loses when the venue that has `venue_share` of it pays back only `recovery`.
 
+    Source: derived: loss = gain * venue_share * (1 - recovery).
+
     >>> credit_loss(30e6, 0.4, 0.5)
     6000000.0
     """
@@ -50,6 +58,8 @@ def credit_loss(gain: float, venue_share: float, recovery: float) -> float:
 
 def periods_covered(reserve: float, notional: float, rate: float) -> float:
     """Return for how many periods a reserve pays funding of `rate` on a notional.
+
+    Source: derived: periods = reserve / (notional * rate).
 
     >>> round(periods_covered(1e6, 70e6, 0.0003), 4)
     47.619
@@ -62,6 +72,8 @@ def earned(step: int, before: int, now: int) -> int:
 
     When it changed is not known, so the least is taken: of a gain the smaller holding's, of a cost the larger one's.
 
+    Source: derived: step * min(before, now) for step > 0, step * max(before, now) else.
+
     >>> earned(3, 10, 4), earned(-3, 10, 4)
     (12, -30)
     """
@@ -70,6 +82,8 @@ def earned(step: int, before: int, now: int) -> int:
 
 def staker_yield(income: float, distributed: float, staked: float) -> float:
     """Return the annual rate of those who stake: what an issuer pays on of its annual income, over what is staked.
+
+    Source: derived: yield = income * distributed / staked.
 
     With 35% of the backing hedged at 10.95% a year, the rest in stablecoins at 4%, and half of the supply staked:
 

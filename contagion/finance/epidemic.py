@@ -59,7 +59,9 @@ def sir(
     contacts are drawn, so that the cost is that of the graph even where few are infected. Raises ValueError for rates
     and seeds out of range.
 
-    Source: Kenah and Robins (2007). Without recovery everybody whom contacts lead to is reached in the end:
+    Source: Kenah and Robins (2007); Kiss, Miller and Simon (2017), figure 6.13: a contact transmits when tau < T for
+    exponential tau and T, which has the chance beta / (beta + gamma), beta and gamma the two rates; t_v = min over its
+    contacts of t_u + tau. Without recovery everybody whom contacts lead to is reached in the end:
 
     >>> line = csr_array(([1] * 4, ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
     >>> found = sir(line, 1.0, 0.0, [0], np.random.default_rng(1))

@@ -52,6 +52,9 @@ class ChannelLosses(NamedTuple):
     """Loss of a shock alone and what fire sales and default costs add: Shapley values that sum to the whole loss.
 
     interaction : what both add together beyond what each adds alone; amplification : the whole over the shock alone.
+
+    Source: derived; Shapley (1953). With l(S) the loss when the channels in S are on: phi_a = l(a) - l() + I / 2, with
+    I = l(ab) - l(a) - l(b) + l() the interaction; amplification = l(ab) / l().
     """
 
     exogenous: float
@@ -94,7 +97,8 @@ def fire_sale_clearing(
     everything. With a ratio of 0 only defaulters sell. ValueError for arguments that are negative, do not fit, or are
     out of range.
 
-    Source: Cifuentes, Ferrucci and Shin (2005).
+    Source: Cifuentes, Ferrucci and Shin (2005), equations 2 to 5: x = min(xbar, p e + c + Pi' x), the least sales s by
+    which equity / (p (e - s) + c - t + Pi' x) >= r, p = exp(-impact * sum of s); e illiquid, c liquid, t sold of it.
 
     >>> found = fire_sale_clearing(np.array([3.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0]), 0.085, 5e-4)
     >>> round(found.price, 9), round(float(found.sales[0]), 7), found.defaulted.tolist()
@@ -127,7 +131,8 @@ def least_fire_sale_clearing(
     to zero only in the limit is left in default. RuntimeError after a million rounds, as where two solutions all but
     meet.
 
-    Source: derived, for the model of Cifuentes, Ferrucci and Shin (2005).
+    Source: derived, for equations 2 to 5 of Cifuentes, Ferrucci and Shin (2005): rounds of them rise to the least
+    solution from x = 0 and p = exp(-impact * sum of e).
 
     >>> bank = np.array([0.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0])
     >>> [round(find(*bank, 0, 6e-4).price, 6) for find in (fire_sale_clearing, least_fire_sale_clearing)]
@@ -151,6 +156,8 @@ def least_fire_sale_clearing(
 def fire_sale_loss(clearing: FireSaleClearing, illiquid: Floats) -> float:
     """Return what the fall of the price takes from all who hold the asset, sold or not.
 
+    Source: derived: loss = (1 - price) * sum of illiquid.
+
     >>> found = fire_sale_clearing(np.array([3.0]), np.array([100.0]), np.zeros((1, 1)), np.array([95.0]), 0.085, 5e-4)
     >>> round(fire_sale_loss(found, np.array([100.0])), 9)
     0.64140691
@@ -167,7 +174,8 @@ def channel_losses(
     The fire sale is on or off (an impact of 0), and so is the default cost (a recovery of 1). The loss of a
     world is that loss, what the fall of the price takes, and the deadweight.
 
-    Source: derived; Shapley (1953) for the shares.
+    Source: derived; Shapley (1953) for the shares: loss = liquid_loss + (1 - p) * sum of illiquid + deadweight in each
+    world, and phi = loss(one) - loss(none) + interaction / 2.
 
     >>> found = channel_losses(np.array([12, 8, 9]), np.array([60, 70, 50]),
     ...     np.array([[0, 15, 5], [10, 0, 12], [6, 9, 0]]), np.array([62, 74, 56]), 0, 8e-4, 0.85, np.array([9, 0, 0]))

@@ -15,6 +15,8 @@ from contagion.units import PRICE_SCALE, YEAR
 def premium(price: int, index: int) -> int:
     """Return by how much a contract trades above its index, in 10^-9 of the index, rounded down.
 
+    Source: Binance, "Introduction to Binance Futures funding rates": P = (price - index) / index.
+
     >>> premium(2_010, 2_000)
     5000000
     """
@@ -25,6 +27,8 @@ def funding_rate(mean_premium: int, interest: int | None, clamp: int, cap: int) 
     """Return the rate of one payment: premium + clamp(interest - premium, -clamp, clamp), within the cap.
 
     interest : per interval, None for the premium alone; all in 10^-9. Positive: longs pay shorts.
+
+    Source: Binance, "Introduction to Binance Futures funding rates": F = P + clamp(I - P, -0.05%, 0.05%).
 
     >>> funding_rate(0, 100_000, 500_000, 7_500_000), funding_rate(2_000_000, 100_000, 500_000, 7_500_000)
     (100000, 1500000)
@@ -38,6 +42,8 @@ def funding_rate(mean_premium: int, interest: int | None, clamp: int, cap: int) 
 def annual_rate(rate: float, interval_us: int) -> float:
     """Return what a rate per interval comes to in a year of 365 days, not compounded.
 
+    Source: derived: annual = rate * year / interval.
+
     >>> round(annual_rate(0.0001, 28_800_000_000), 6)
     0.1095
     """
@@ -46,6 +52,9 @@ def annual_rate(rate: float, interval_us: int) -> float:
 
 class MeanPremium:
     """The mean of a premium since the last payment, weighted by the time that has passed since then.
+
+    Source: Binance, "Introduction to Binance Futures funding rates": mean = (1 P_1 + 2 P_2 + ... + n P_n) /
+    (1 + 2 + ... + n), here in continuous time: 2 / T^2 times the integral of t P(t).
 
     >>> mean = MeanPremium(0)
     >>> mean.note(8, 0); mean.note(2, 5)

@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 def branching_ratio(alpha: float, beta: float) -> float:
     """Return the mean number of children of an event whose kernel is alpha * exp(-beta * time).
 
-    Source: Hawkes and Oakes (1974).
+    Source: Hawkes and Oakes (1974): n = integral of the kernel = alpha / beta.
 
     >>> branching_ratio(0.6, 1.2)
     0.5
@@ -35,7 +35,7 @@ def branching_ratio(alpha: float, beta: float) -> float:
 def mean_rate(root_rate: float, n: float) -> float:
     """Return the events per unit of time when roots arrive at `root_rate`.
 
-    Source: Hawkes (1971).
+    Source: Hawkes (1971): rate = root_rate / (1 - n).
 
     >>> mean_rate(0.5, 0.5)
     1.0
@@ -46,7 +46,7 @@ def mean_rate(root_rate: float, n: float) -> float:
 def mean_cluster_size(n: float) -> float:
     """Return the expected number of events in a cluster, its root included. ValueError for n outside [0, 1).
 
-    Source: Hawkes and Oakes (1974).
+    Source: Hawkes and Oakes (1974): 1 + n + n^2 + ... = 1 / (1 - n).
 
     >>> mean_cluster_size(0.5)
     2.0
@@ -59,7 +59,7 @@ def mean_cluster_size(n: float) -> float:
 def cluster_size_variance(n: float) -> float:
     """Return the variance of the number of events in a cluster.
 
-    Source: Borel (1942), the variance of his law.
+    Source: Borel (1942), the variance of his law: Var[S] = n / (1 - n)^3.
 
     >>> cluster_size_variance(0.5)
     4.0
@@ -72,7 +72,7 @@ def fano_factor(n: float) -> float:
 
     The second moment of a cluster's size over the first.
 
-    Source: derived from the clusters of Hawkes and Oakes (1974).
+    Source: derived from the clusters of Hawkes and Oakes (1974): E[S^2] / E[S] = 1 / (1 - n)^2.
 
     >>> fano_factor(0.5)
     4.0
@@ -83,9 +83,7 @@ def fano_factor(n: float) -> float:
 def borel_pmf(size: int, n: float) -> float:
     """Return the probability that a cluster has `size` events. ValueError for n outside [0, 1].
 
-    exp(-n k) * (n k)**(k - 1) / k!, in logarithms.
-
-    Source: Borel (1942).
+    Source: Borel (1942): P(S = k) = exp(-n k) (n k)**(k - 1) / k!, here in logarithms.
 
     >>> [round(borel_pmf(size, 0.5), 6) for size in (1, 2, 3)]
     [0.606531, 0.18394, 0.083674]
@@ -101,9 +99,9 @@ def borel_pmf(size: int, n: float) -> float:
 def depth_cdf(depth: int, n: float) -> float:
     """Return the probability that a cluster has at most `depth` generations after its root, for any n from 0 up.
 
-    The iterates at 0 of the generating function exp(n * (s - 1)).
+    The iterates at 0 of the generating function.
 
-    Source: Harris (1963), chapter I.
+    Source: Harris (1963): P(depth <= d) = f(P(depth <= d - 1)), f(s) = exp(n (s - 1)) for Poisson children.
 
     >>> [round(depth_cdf(depth, 0.5), 6) for depth in (0, 1, 2)]
     [0.606531, 0.821409, 0.914575]
@@ -121,7 +119,7 @@ def estimated_branching_ratio(roots: int, events: int) -> float:
 
     Converges to n as the time observed grows. ValueError for more roots than events.
 
-    Source: Hawkes and Oakes (1974).
+    Source: derived from the clusters of Hawkes and Oakes (1974): E[roots] / E[events] = 1 - n.
 
     >>> estimated_branching_ratio(20, 40)
     0.5
@@ -152,9 +150,12 @@ class Fit(NamedTuple):
 def log_likelihood(times: Sequence[float], horizon: float, root_rate: float, alpha: float, beta: float) -> float:
     """Return the log-likelihood of event times in (0, horizon] when nothing happened before 0.
 
-    times : ascending; the rate is root_rate + alpha * sum of exp(-beta * age) over the events before, whose decayed
-    sum needs only the last one (Ozaki 1979), so that time is linear in the events. ValueError for rates that are not
-    positive (alpha may be 0), and for times out of order, equal or outside of the horizon.
+    times : ascending; the rate is root_rate + alpha A_i, A_i the sum of exp(-beta * age) over the events before, which
+    needs only the last one, so that time is linear in the events. ValueError for rates that are not positive (alpha may
+    be 0), and for times out of order, equal or outside of the horizon.
+
+    Source: Ozaki (1979): log L = sum of log(root_rate + alpha A_i) - root_rate T - alpha / beta * sum of
+    (1 - exp(-beta (T - t_i))), with A_i = exp(-beta (t_i - t_(i-1))) (1 + A_(i-1)) and T the horizon.
 
     >>> round(log_likelihood([1.0, 1.5, 4.0], 5.0, 0.5, 0.6, 1.2), 6)
     -5.322775
@@ -165,12 +166,14 @@ def log_likelihood(times: Sequence[float], horizon: float, root_rate: float, alp
 
 
 def fit(times: Sequence[float], horizon: float) -> Fit:
-    """Return the parameters under which event times in (0, horizon] are likeliest (Ozaki 1979).
+    """Return the parameters under which event times in (0, horizon] are likeliest.
 
     times : at least two, ascending and distinct; ValueError otherwise. A memory (1 / beta) longer than the horizon is
     not looked for: it could not be told from a rate that changes. Errors are from the curvature there: where a
     constant rate explains the times as well, beta means nothing and they are nan. Times that come from a shock at the
     beginning, or in steps of a clock, are no stationary process, and the fit says n of them all the same.
+
+    Source: Ozaki (1979): d log L / d root_rate = d log L / d alpha = d log L / d beta = 0.
 
     >>> found = fit([0.1, 0.2, 0.3, 5.0, 5.1, 5.2, 9.0, 9.05, 9.1, 9.15], 10.0)
     >>> round(found.n, 2), found.log_likelihood > found.constant

@@ -30,6 +30,8 @@ def linear_impact(quantity: float, kappa: float) -> float:
 
     kappa : fall per unit sold, not negative. ValueError for a negative argument.
 
+    Source: Kyle (1985), whose price is linear in the orders: fall = kappa Q.
+
     >>> linear_impact(5e8, 2e-10)
     0.1
     """
@@ -39,6 +41,8 @@ def linear_impact(quantity: float, kappa: float) -> float:
 
 def linear_slippage(quantity: float, kappa: float) -> float:
     """Return the average price fall over a sale under `linear_impact`: half of the last one until the cut.
+
+    Source: derived: 1 / Q times the integral of the fall: f / 2 for f = kappa Q <= 1, else 1 - 1 / (2 f).
 
     >>> linear_slippage(5e8, 2e-10)
     0.05
@@ -54,6 +58,8 @@ def square_root_impact(quantity: float, volume: float, volatility: float, y: flo
     volume, volatility : over one period, usually a day; y : a number of order one.
     ValueError for a negative argument or no volume.
 
+    Source: Donier and Bonart (2015), arXiv:1412.4503: I(Q) = Y sigma sqrt(Q / V).
+
     >>> round(square_root_impact(5e8, 2e10, 0.04, 1.0), 8)
     0.00632456
     """
@@ -62,6 +68,9 @@ def square_root_impact(quantity: float, volume: float, volatility: float, y: flo
 
 def square_root_slippage(quantity: float, volume: float, volatility: float, y: float) -> float:
     """Return the average price fall over a sale under `square_root_impact`: 2/3 of the last until the cut.
+
+    Source: derived: 1 / Q times the integral of the fall: 2 f / 3 for f = y sigma sqrt(Q / V) <= 1, else
+    1 - 1 / (3 f^2).
 
     >>> round(square_root_slippage(5e8, 2e10, 0.04, 1.0), 8)
     0.00421637
@@ -75,6 +84,8 @@ def exponential_impact(quantity: float, depth: float) -> float:
 
     depth : the sale that takes the price to 1/e. ValueError for a negative quantity or no depth.
 
+    Source: Cifuentes, Ferrucci and Shin (2005), equation 5: p = exp(-alpha * sum of s), with alpha = 1 / depth.
+
     >>> round(exponential_impact(5e8, 8e9), 7)
     0.0605869
     """
@@ -85,6 +96,8 @@ def exponential_impact(quantity: float, depth: float) -> float:
 
 def exponential_slippage(quantity: float, depth: float) -> float:
     """Return the average price fall over a sale under `exponential_impact`.
+
+    Source: derived: 1 / Q times the integral of the fall: 1 - f D / Q, with f = 1 - exp(-Q / D) and D the depth.
 
     >>> round(exponential_slippage(5e8, 8e9), 7)
     0.030609
@@ -98,6 +111,8 @@ def exponential_purchase(worth: float, depth: float) -> float:
 
     worth : what the cash would buy at the price before. The price rises by worth / depth.
     ValueError for a negative worth or no depth.
+
+    Source: derived: a price of exp(q / depth) after q bought makes worth = depth (exp(q / depth) - 1).
 
     >>> price = 1 - exponential_impact(100, 1000)
     >>> proceeds = 100 * (1 - exponential_slippage(100, 1000))
@@ -114,6 +129,8 @@ def log_impact(quantity: float, kappa: float, b: float) -> float:
 
     kappa : fall per unit of a small sale; b : concavity, positive. ValueError for another argument.
 
+    Source: derived, a concave law with the slope kappa at 0: d fall / d Q = kappa exp(-b fall).
+
     >>> round(log_impact(5e8, 2e-10, 3.0), 7)
     0.0874548
     """
@@ -124,6 +141,8 @@ def log_impact(quantity: float, kappa: float, b: float) -> float:
 
 def log_slippage(quantity: float, kappa: float, b: float) -> float:
     """Return the average price fall over a sale under `log_impact`.
+
+    Source: derived: 1 / Q times the integral of the fall: ((1 + x) f - x / b) / x with x = b kappa Q, until f = 1.
 
     >>> round(log_slippage(5e8, 2e-10, 3.0), 7)
     0.0456373
@@ -139,6 +158,8 @@ def quantity_bought(cash: float, slippage: Callable[[float], float]) -> float:
 
     The mirror of a sale: a law's average shortfall is paid on top. `slippage` grows with the quantity.
 
+    Source: derived: the root of q (1 + slippage(q)) = cash.
+
     >>> round(quantity_bought(110.0, lambda quantity: quantity / 1000), 6)
     100.0
     """
@@ -152,6 +173,8 @@ def walk_book(bids: Sequence[tuple[float, float]], quantity: float) -> Walk:
 
     bids : (price, size), best first; price in currency per unit, size in the unit of `quantity`.
     ValueError for a negative quantity or size, or for bids out of order.
+
+    Source: derived: filled = min(quantity, sum of sizes), vwap = sum of price * taken / filled, best bids first.
 
     >>> walk_book([(99.5, 20), (98.0, 30)], 40)
     Walk(filled=40, vwap=98.75, last=98.0, unfilled=0)

@@ -18,7 +18,10 @@ Floats = NDArray[np.float64]
 
 
 class Auction(NamedTuple):
-    """Price impact per unit, the insider's units per unit of mispricing, variance left, the insider's mean profit."""
+    """Price impact per unit, the insider's units per unit of mispricing, variance left, the insider's mean profit.
+
+    Source: Kyle (1985): price = mean + impact * orders, insider's orders = intensity * (value - mean).
+    """
 
     impact: float
     intensity: float
@@ -27,7 +30,10 @@ class Auction(NamedTuple):
 
 
 class Auctions(NamedTuple):
-    """The same for a sequence, an entry an auction; intensity is by unit of time, profit that of all together."""
+    """The same for a sequence, an entry an auction; intensity is by unit of time, profit that of all together.
+
+    Source: Kyle (1985): dp_n = lambda_n (dx_n + du_n), dx_n = beta_n (v - p_(n-1)) dt.
+    """
 
     impact: Floats
     intensity: Floats
@@ -38,7 +44,8 @@ class Auctions(NamedTuple):
 def single_auction(value_deviation: float, noise_deviation: float) -> Auction:
     """Return the linear equilibrium of one auction (theorem 1). ValueError unless both deviations are positive.
 
-    Source: Kyle (1985), theorem 1.
+    Source: Kyle (1985), theorem 1: lambda = sigma_v / (2 sigma_u), beta = sigma_u / sigma_v, Sigma_1 = sigma_v^2 / 2; a
+    mean profit of sigma_v sigma_u / 2.
 
     >>> single_auction(2, 5)
     Auction(impact=0.2, intensity=2.5, variance=2.0, profit=5.0)
@@ -60,7 +67,9 @@ def sequential_auctions(value_deviation: float, noise_deviation: float, auctions
     2 q**2 (1 - q) = m (1 - 2 q), whose left side rises and right side falls on [0, 1/2]: one root, found to the last
     bits. ValueError unless both deviations and the number are positive.
 
-    Source: Kyle (1985), theorem 2.
+    Source: Kyle (1985), theorem 2: beta_n dt = (1 - 2 alpha_n lambda_n) / (2 lambda_n (1 - alpha_n lambda_n)),
+    lambda_n = beta_n Sigma_n / sigma_u^2, Sigma_n = (1 - beta_n lambda_n dt) Sigma_(n-1), and
+    alpha_(n-1) = 1 / (4 lambda_n (1 - alpha_n lambda_n)) from alpha_N = 0.
 
     >>> sequential_auctions(2, 5, 2).impact.round(9).tolist()
     [0.261152985, 0.235290709]

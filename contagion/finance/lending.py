@@ -36,6 +36,8 @@ def weighted_collateral(values: Sequence[int], thresholds_ppm: Sequence[int]) ->
 
     ValueError when the two sequences differ in length.
 
+    Source: Aave v3.3's contract GenericLogic: weighted = sum of C_i LT_i.
+
     >>> weighted_collateral([20_000, 60_000], [800_000, 860_000])
     67600000000
     """
@@ -47,6 +49,8 @@ def health_factor(weighted_collateral: float, debt: float) -> float:
 
     To look at, not to decide by: `is_liquidatable` is exact.
 
+    Source: Aave v3.3's contract GenericLogic: HF = sum of C_i LT_i / D.
+
     >>> round(health_factor(82_500, 84_000), 6)
     0.982143
     """
@@ -57,6 +61,8 @@ def is_liquidatable(weighted: int, debt: int) -> bool:
     """Return whether the health factor is below 1; exactly 1 is safe.
 
     weighted : from `weighted_collateral`; debt : in the scale of the values that went in.
+
+    Source: Aave v3.3's contract LiquidationLogic: liquidatable for HF < 1.
 
     >>> is_liquidatable(84_000 * PPM, 84_000), is_liquidatable(84_000 * PPM - 1, 84_000)
     (False, True)
@@ -81,6 +87,8 @@ def close_factor_ppm(
     the repaid asset's debt are worth at least `minimum` dollars, otherwise all. Values in one integer scale
     in which a dollar is `one_dollar`; weighted : from `weighted_collateral`.
 
+    Source: Aave v3.3's contract LiquidationLogic: 50% for HF > 0.95, C_i >= 2000 and D_j >= 2000 dollars, else 100%.
+
     >>> close_factor_ppm(82_500 * PPM, 84_000, 100_000, 84_000, 1)
     500000
     >>> close_factor_ppm(82_500 * PPM, 90_000, 100_000, 90_000, 1)
@@ -99,6 +107,9 @@ def liquidation(
     one such unit in a common integer scale; fee_ppm : the protocol's share of the bonus, not of the whole.
     Every rounding favours the protocol: collateral down, and repayment up when the collateral is the limit
     (never above what was offered); the fee up. ValueError for a negative amount or a worthless unit.
+
+    Source: Aave v3.3's contract LiquidationLogic: seized = min(collateral, (1 + bonus) repay debt_unit /
+    collateral_unit), fee = fee share of seized - seized / (1 + bonus).
 
     >>> liquidation(42_000, 100_000, 1, 1, 50_000, 100_000)
     Liquidation(repay=42000, seized=44100, protocol_fee=210)
@@ -121,6 +132,8 @@ def leaves_dust(debt_left: int, collateral_left: int, one_dollar: int, minimum: 
     Values left of the repaid debt and the seized collateral, in a scale in which a dollar is `one_dollar`.
     Nothing left on one side is never dust.
 
+    Source: Aave v3.3's contract LiquidationLogic: refused for 0 < min(debt, collateral) < 1000 dollars.
+
     >>> leaves_dust(999, 5_000, 1), leaves_dust(1_000, 5_000, 1), leaves_dust(0, 5, 1)
     (True, False, False)
     """
@@ -132,6 +145,9 @@ def borrow_rate(utilisation: float, base: float, slope1: float, slope2: float, o
 
     utilisation : lent over supplied, in [0, 1]; slope1, slope2 : rise up to the kink and from there to full
     utilisation; optimal : in (0, 1]. ValueError outside these ranges.
+
+    Source: Aave v3.3's contract DefaultReserveInterestRateStrategyV2: R = base + slope1 U / U_opt for U <= U_opt, else
+    base + slope1 + slope2 (U - U_opt) / (1 - U_opt).
 
     >>> borrow_rate(0.45, 0.0, 0.04, 0.6, 0.9), round(borrow_rate(0.95, 0.0, 0.04, 0.6, 0.9), 6)
     (0.02, 0.34)
@@ -145,6 +161,8 @@ def borrow_rate(utilisation: float, base: float, slope1: float, slope2: float, o
 
 def supply_rate(borrow_rate: float, utilisation: float, reserve_factor: float) -> float:
     """Return the annual rate that suppliers earn: the borrowers' interest less the protocol's share.
+
+    Source: Aave v3.3's contract DefaultReserveInterestRateStrategyV2: R_s = R U (1 - reserve factor).
 
     >>> round(supply_rate(0.05, 0.8, 0.1), 6)
     0.036
@@ -160,6 +178,8 @@ def compounded_index(index: int, rate: float, elapsed_us: int) -> int:
     in Aave, whose contract also truncates the powers of the rate before it multiplies: it accrues less, by
     up to 6e-6 over an idle year and 1e-12 over an idle day. ValueError when time runs backwards.
 
+    Source: Aave v3.3's contract MathUtils: 1 + n x + n (n - 1) x^2 / 2 + n (n - 1) (n - 2) x^3 / 6, x = rate / year.
+
     >>> round(compounded_index(RAY, 0.05, YEAR) / RAY, 9)
     1.051270833
     """
@@ -174,6 +194,8 @@ def compounded_index(index: int, rate: float, elapsed_us: int) -> int:
 def linear_index(index: int, rate: float, elapsed_us: int) -> int:
     """Return a supply index after simple interest, rounded down; arguments as in `compounded_index`.
 
+    Source: Aave v3.3's contract MathUtils: index' = index (1 + rate * seconds / year).
+
     >>> linear_index(RAY, 0.05, YEAR) / RAY
     1.05
     """
@@ -182,6 +204,8 @@ def linear_index(index: int, rate: float, elapsed_us: int) -> int:
 
 def toxic_frontier(bonus: float) -> float:
     """Return the loan-to-value above which every liquidation raises the loan-to-value.
+
+    Source: Warmuz, Chaudhary and Pinna (2022), arXiv:2212.07306, equations 4 and 5: LTV = 1 / (1 + bonus).
 
     >>> round(toxic_frontier(0.05), 6)
     0.952381
@@ -194,6 +218,8 @@ def exhausted_bad_debt(collateral: float, debt: float, bonus: float) -> float:
 
     With a bonus of 0 it is what closing at market would leave.
 
+    Source: derived: max(0, D - C / (1 + b)) = bad debt.
+
     >>> round(exhausted_bad_debt(100, 97, 0.05), 4), exhausted_bad_debt(100, 97, 0)
     (1.7619, 0.0)
     """
@@ -205,6 +231,8 @@ def repay_to_health(collateral: float, debt: float, threshold: float, bonus: flo
 
     Not bounded by the debt or the collateral. ValueError for a target of at most threshold * (1 + bonus),
     which repaying cannot reach.
+
+    Source: derived: r = (h D - LT C) / (h - LT (1 + b)) from LT (C - (1 + b) r) = h (D - r), h the target.
 
     >>> round(repay_to_health(100, 88, 0.85, 0.05, 1.05), 4)
     46.9841
@@ -222,6 +250,8 @@ def exhaustion_path(
 
     Each repays `close_factor`, in (0, 1], of the debt; the last loan-to-value is None. ValueError for a
     position at or below the toxic frontier, where debt runs out first, or another close factor.
+
+    Source: derived: C' = C - s and D' = D - s / (1 + b), with s = min(C, close_factor D (1 + b)).
 
     >>> [round(debt, 3) for _, debt, _ in exhaustion_path(100, 97, 0.05, 0.5)]
     [48.5, 24.25, 12.125, 6.062, 3.031, 1.762]

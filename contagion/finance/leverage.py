@@ -16,7 +16,9 @@ def loop_collateral(equity: float, ltv: float, rounds: int) -> float:
     """Return the collateral of a recursive loan after `rounds` re-deposits.
 
     equity : initial capital, same unit as the result; ltv : loan-to-value in [0, 1).
-    The geometric sum equity * (1 - ltv**(rounds + 1)) / (1 - ltv). ValueError outside these ranges.
+    ValueError outside these ranges.
+
+    Source: derived, the geometric sum C = equity * (1 - ltv**(rounds + 1)) / (1 - ltv).
 
     >>> round(loop_collateral(100_000, 0.8, 5))
     368928
@@ -26,6 +28,8 @@ def loop_collateral(equity: float, ltv: float, rounds: int) -> float:
 
 def loop_debt(equity: float, ltv: float, rounds: int) -> float:
     """Return the debt of a recursive loan after `rounds` re-deposits, in the unit of `equity`.
+
+    Source: derived: debt = collateral - equity.
 
     >>> round(loop_debt(100_000, 0.8, 5))
     268928
@@ -37,6 +41,8 @@ def loop_leverage(ltv: float, rounds: int) -> float:
     """Return collateral over equity of a recursive loan after `rounds` re-deposits.
 
     ltv : loan-to-value in [0, 1). ValueError outside these ranges.
+
+    Source: derived: L = (1 - ltv**(rounds + 1)) / (1 - ltv).
 
     >>> round(loop_leverage(0.8, 5), 5)
     3.68928
@@ -51,6 +57,8 @@ def loop_rounds(ltv: float, target_leverage: float) -> int:
 
     ValueError for a target of 1/(1-ltv) or more, the limit of the loop.
 
+    Source: derived: the least n for which (1 - ltv**(n + 1)) / (1 - ltv) >= target.
+
     >>> loop_rounds(0.8, 3.5)
     5
     """
@@ -61,6 +69,8 @@ def loop_rounds(ltv: float, target_leverage: float) -> int:
 
 def wipe_out_fall(leverage: float) -> float:
     """Return the fraction by which collateral must fall to leave no equity.
+
+    Source: derived: fall = 1 / L.
 
     >>> round(wipe_out_fall(3.68928), 6)
     0.271056
@@ -73,6 +83,8 @@ def liquidation_fall(collateral: float, debt: float, threshold: float) -> float:
 
     threshold : liquidation threshold in (0, 1]. Negative when the position is already below 1.
 
+    Source: derived: fall = 1 - D / (LT C), where LT C (1 - fall) / D = 1.
+
     >>> round(liquidation_fall(368_928, 268_928, 0.825), 6)
     0.116431
     """
@@ -84,6 +96,8 @@ def leverage_after_fall(leverage: float, fall: float) -> float:
 
     fall : fraction, up to 1; a rise is negative.
 
+    Source: derived: L' = L (1 - d) / (1 - L d), d the fall; for the leverage of intermediaries Adrian and Shin (2010).
+
     >>> leverage_after_fall(2, 0.25), leverage_after_fall(2, 0.5)
     (3.0, inf)
     """
@@ -94,8 +108,10 @@ def leverage_after_fall(leverage: float, fall: float) -> float:
 def sale_to_leverage(assets: float, equity: float, target: float) -> float:
     """Return what to sell at today's price to bring assets over equity down to `target`, in the unit of `assets`.
 
-    assets - target * equity: a sale at the price costs no equity and pays debt back. At most all assets, which is
-    the answer of who has no equity; 0 for who is there already.
+    A sale at the price costs no equity and pays debt back. At most all assets, which is the answer of who has no
+    equity; 0 for who is there already.
+
+    Source: derived: sale = assets - target * equity, from (assets - sale) / equity = target.
 
     >>> sale_to_leverage(75_000_000, 25_000_000, 2)
     25000000
@@ -105,6 +121,8 @@ def sale_to_leverage(assets: float, equity: float, target: float) -> float:
 
 def carry(leverage: float, yield_rate: float, borrow_rate: float) -> float:
     """Return the annual return on equity: yield on all collateral less interest on the borrowed part.
+
+    Source: derived: carry = L yield_rate - (L - 1) borrow_rate.
 
     >>> round(carry(3, 0.12, 0.08), 6)
     0.2

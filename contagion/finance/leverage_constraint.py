@@ -34,7 +34,10 @@ class Round(NamedTuple):
 
 
 class IndirectContagion(NamedTuple):
-    """Equity once the shock has struck, rounds of sales, prices and equity at rest, what banks lost by the sales."""
+    """Equity once the shock has struck, rounds of sales, prices and equity at rest, what banks lost by the sales.
+
+    Source: Cont and Schaanning (2017), the fire-sale loss: sum of equity_after_shock - sum of equity = loss.
+    """
 
     equity_after_shock: Floats
     rounds: list[Round]
@@ -59,7 +62,9 @@ def indirect_contagion(
     Every seller takes at least (max - target) * equity from a finite stock each time, so that rounds end unless some
     equity shrinks for ever without reaching zero, against which the number of rounds is limited.
 
-    Source: Cont and Schaanning (2017).
+    Source: Cont and Schaanning (2017): Gamma_i = min(1, (Pi_i + I_i - target C_i) / Pi_i) for leverage > max, else 0;
+    Psi = (1 - floor) (1 - exp(-sum of Gamma_i Pi_i / depth)) by asset; loss_i = (1 - (1 - slippage) Gamma_i) times what
+    Psi takes off Pi_i; Pi holdings at their prices, I the other assets, C equity.
 
     >>> found = indirect_contagion(np.array([[60, 20], [30, 50]]), np.array([20, 20]), np.array([5, 4.8]),
     ...     np.array([1500, 1200]), 22, 20, illiquid_shock=[0.03, 0])

@@ -37,7 +37,10 @@ _LOW = 2**_HALF - 1
 
 
 class HyperliquidPrices(NamedTuple):
-    """Prices at which a position goes to the market, to the backstop and to its winners (equity 0)."""
+    """Prices at which a position goes to the market, to the backstop and to its winners (equity 0).
+
+    Source: Hyperliquid documentation, "Liquidations": equity < maintenance, equity < 2/3 maintenance; equity = 0.
+    """
 
     market: float
     backstop: float
@@ -60,8 +63,9 @@ class Fills(NamedTuple):
 def maintenance_amounts(tiers: Brackets) -> list[float]:
     """Return by tier what to deduct from rate * notional, so that maintenance does not jump between tiers.
 
-    tiers : (floor, rate). The recursion of Binance: amount_n = floor_n * (rate_n - rate_n-1) + amount_n-1.
-    ValueError unless floors start at 0 and rise, and rates lie in [0, 1) and never fall.
+    tiers : (floor, rate). ValueError unless floors start at 0 and rise, and rates lie in [0, 1) and never fall.
+
+    Source: Binance, "Leverage and margin of USD-M futures": amount_n = floor_n * (rate_n - rate_n-1) + amount_n-1.
 
     >>> amounts = maintenance_amounts([(0, 0.004), (50_000, 0.005), (250_000, 0.01), (1_000_000, 0.025)])
     >>> [round(amount, 6) for amount in amounts]
@@ -76,6 +80,8 @@ def maintenance_amounts(tiers: Brackets) -> list[float]:
 def maintenance(notional: float, tiers: Brackets) -> float:
     """Return the maintenance margin of a position, long or short; tiers as in `maintenance_amounts`.
 
+    Source: Binance, "Leverage and margin of USD-M futures": maintenance = notional * rate - amount, of its tier.
+
     >>> maintenance(-500_000, [(0, 0.004), (50_000, 0.005), (250_000, 0.01)])
     3700.0
     """
@@ -87,6 +93,8 @@ def perpetual_pieces(tiers: Brackets, trigger: float = 1.0) -> Pieces:
     """Return the margin contribution of a perpetual: x less `trigger` times the maintenance of a notional x.
 
     What was paid for the position belongs to the account's cash. ValueError as in `maintenance_amounts`.
+
+    Source: derived from Binance's maintenance: x - trigger * max over tiers of (rate |x| - amount) = min of the lines.
 
     >>> perpetual_pieces([(0, 0.25), (100, 0.5)], trigger=1.0)
     [(0.75, 0.0), (0.5, 25.0), (1.25, 0.0), (1.5, 25.0)]
@@ -103,6 +111,9 @@ def collateral_pieces(ratios: Brackets, loan_maintenance: float = 0.0) -> Pieces
     ratios : (floor, share of what lies above it that counts); loan_maintenance : what a loan is asked for beside
     itself, as a share of it. ValueError unless floors start at 0 and rise, and ratios lie in [0, 1] and never rise.
 
+    Source: derived from the collateral ratios of Binance's portfolio margin: sum over tiers of ratio * part for x >= 0,
+    (1 + loan_maintenance) x for x < 0.
+
     >>> collateral_pieces([(0, 0.75), (1_000, 0.5)], loan_maintenance=0.0625)
     [(0.75, 0.0), (0.5, 250.0), (1.0625, 0.0)]
     """
@@ -116,6 +127,8 @@ def collateral_pieces(ratios: Brackets, loan_maintenance: float = 0.0) -> Pieces
 
 def margin_value(notional: float, pieces: Sequence[tuple[float, float]]) -> float:
     """Return the margin contribution of a signed notional: the least of the lines.
+
+    Source: derived: value = min over lines of (slope * notional + intercept).
 
     >>> coin = collateral_pieces([(0, 0.75), (1_000, 0.5)], loan_maintenance=0.0625)
     >>> [margin_value(x, coin) for x in (-100, 0, 1_000, 3_000)]
@@ -135,6 +148,9 @@ def liquidation_price(
     lines, so a long is liquidated at the highest and a short at the lowest of their solutions. ValueError
     without a position and as in `maintenance_amounts`.
 
+    Source: Binance, "How to calculate liquidation price of USD-M futures contracts": LP = (WB - TMM + UPNL + cum -
+    s Q EP) / (Q MMR - s Q), the LP of equity + quantity (LP - price) = other_maintenance + rate Q LP - amount.
+
     >>> tiers = [(0, 0.004), (50_000, 0.005), (250_000, 0.01), (1_000_000, 0.025)]
     >>> round(liquidation_price(40_000, 10, 40_000, tiers), 4)
     36232.3232
@@ -152,6 +168,8 @@ def bankruptcy_price(equity: float, quantity: float, price: float) -> float:
 
     Below `price` for a long and above it for a short that has equity left. ValueError without a position.
 
+    Source: derived: BP = price - equity / quantity, from equity + quantity (BP - price) = 0.
+
     >>> bankruptcy_price(40_000, 10, 40_000), bankruptcy_price(16_000, -4, 40_000)
     (36000.0, 44000.0)
     """
@@ -162,8 +180,10 @@ def bankruptcy_price(equity: float, quantity: float, price: float) -> float:
 def hyperliquid_prices(equity: float, quantity: float, price: float, max_leverage: float) -> HyperliquidPrices:
     """Return where Hyperliquid liquidates a position whose asset allows `max_leverage`.
 
-    The maintenance rate l is half of the initial one at most leverage. price - side * available / size /
-    (1 - l * side), available : equity less maintenance at `price`. ValueError without a position.
+    The maintenance rate l is half of the initial one at most leverage. ValueError without a position.
+
+    Source: Hyperliquid documentation, "Liquidations": LP = price - side * available / size / (1 - l * side), with
+    l = 1 / (2 * max_leverage) and available = equity - l * size * price.
 
     >>> [round(level, 2) for level in hyperliquid_prices(5_000, 2, 50_000, 40)]
     [48101.27, 47899.16, 47500.0]
@@ -181,7 +201,7 @@ def hyperliquid_prices(equity: float, quantity: float, price: float, max_leverag
 def uni_margin_ratio(equity: float, maintenance: float) -> float:
     """Return equity over maintenance margin of a unified account; infinite without a requirement.
 
-    Binance's portfolio margin liquidates at 1.05.
+    Source: Binance, portfolio margin: uniMMR = equity / maintenance; it liquidates at 1.05.
 
     >>> uni_margin_ratio(2_100, 2_000)
     1.05
@@ -191,6 +211,8 @@ def uni_margin_ratio(equity: float, maintenance: float) -> float:
 
 def withdrawable(equity: float, maintenance: float, buffer: float = 1.2) -> float:
     """Return what an account may take out: its equity above `buffer` times its maintenance margin.
+
+    Source: derived: max(0, equity - buffer * maintenance) = what leaves a ratio of `buffer`.
 
     >>> withdrawable(10_000, 2_000)
     7600.0
@@ -204,6 +226,8 @@ def share_out(total: int, weights: Integers) -> Integers:
     Each part is its exact share rounded down or up. Differences of cumulative floors, in exact arithmetic: who
     comes later has no advantage. ValueError for a negative total or weight, a total of 2**63 or more, weights that
     sum to more than 2**62, or to nothing when there is something to share.
+
+    Source: derived: part_k = floor(total W_k / W_n) - floor(total W_(k-1) / W_n), W the running sums of the weights.
 
     >>> share_out(100, np.array([1, 1, 1])).tolist()
     [33, 33, 34]
@@ -229,6 +253,8 @@ def queue_fills(
     accept its price share it pro rata to what they still want; the others have dropped out. Orders that accept the
     same levels are one to the book, so that the loop is over levels and not over orders. ValueError for levels
     that are not best first.
+
+    Source: derived: taken_l = min(depth_l, sum of wanted_k), of which order k gets the share wanted_k / sum of wanted.
 
     >>> fills = queue_fills([(100, 6), (90, 6)], np.array([95, 80]), np.array([4, 8]), -1)
     >>> fills.filled.tolist(), fills.weights.tolist(), fills.taken

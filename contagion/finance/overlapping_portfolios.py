@@ -41,7 +41,8 @@ def liquidation_cascade(
     price that each asset loses at first. A bank fails when its loss exceeds its equity; at a tie, in floating point, it
     does not. ValueError for arguments out of range.
 
-    Source: Caccioli and others (2014).
+    Source: Caccioli and others (2014): price_a = (1 - price_shock_a) exp(-impact * x_a), with x_a the share that failed
+    banks held of the asset; bank i fails when sum over a of holdings_ia (1 - price_a) > equity_i.
 
     >>> found = liquidation_cascade([[40, 40], [0, 80], [80, 0]], [9, 20, 25], [0], impact=1.0536)
     >>> found.wave.tolist(), found.prices.round(4).tolist(), found.losses.round(2).tolist()

@@ -14,6 +14,8 @@ EPOCHS_PER_YEAR = 1_095
 def growth(rate: float, epochs: int) -> float:
     """Return by how many times the units of a holder grow in so many epochs at `rate` each.
 
+    Source: derived from OlympusDAO's documentation, "Staking": growth = (1 + rate)**epochs.
+
     >>> round(growth(0.003928, 15), 6)
     1.060568
     """
@@ -22,6 +24,8 @@ def growth(rate: float, epochs: int) -> float:
 
 def annual_yield(rate: float, epochs_per_year: int = EPOCHS_PER_YEAR) -> float:
     """Return the yield in units of a year of rebases, compounded.
+
+    Source: derived from OlympusDAO's documentation, "Staking": APY = (1 + rate)**epochs_per_year - 1.
 
     >>> round(annual_yield(0.003928), 4)
     72.1663
@@ -32,6 +36,8 @@ def annual_yield(rate: float, epochs_per_year: int = EPOCHS_PER_YEAR) -> float:
 def premium(price: float, backing: float) -> float:
     """Return by how much a price exceeds the backing, relative to the backing.
 
+    Source: derived: premium = (price - backing) / backing.
+
     >>> premium(413, 100)
     3.13
     """
@@ -41,6 +47,8 @@ def premium(price: float, backing: float) -> float:
 def collapse(price: float, backing: float) -> float:
     """Return the fraction by which a price falls to the backing.
 
+    Source: derived: fall = 1 - backing / price.
+
     >>> round(collapse(413, 100), 6)
     0.757869
     """
@@ -49,6 +57,8 @@ def collapse(price: float, backing: float) -> float:
 
 def break_even_price(price: float, rate: float, epochs: int) -> float:
     """Return the price at which a holder is even after so many rebases.
+
+    Source: derived: price' = price / (1 + rate)**epochs.
 
     >>> round(break_even_price(413, 0.003928, 15), 4)
     389.414

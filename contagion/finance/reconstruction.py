@@ -33,7 +33,9 @@ def maximum_entropy(liabilities: ArrayLike, assets: ArrayLike) -> Reconstruction
     where one bank is at the end of nearly everything; here it is found by solving one equation in one unknown
     (`_factors`). ValueError for totals that no matrix has (`check`).
 
-    Three equal banks owe each other equal parts (the prior of Upper and Worms 2004, European Economic Review 48):
+    Source: Upper and Worms (2004), European Economic Review 48: of the x with sum over j of x_ij = liabilities_i, sum
+    over i of x_ij = assets_j, x_ii = 0, the one of least sum of x_ij ln x_ij; it is x_ij = p_i q_j for i != j. Three
+    equal banks owe each other equal parts:
 
     >>> maximum_entropy([2, 2, 2], [2, 2, 2]).owes.toarray().round(9).tolist()
     [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
@@ -62,6 +64,9 @@ def minimum_density(liabilities: ArrayLike, assets: ArrayLike, *, seed: int = 0)
     then allowed on the way and links can become fewer. Here nothing is taken back: one draw, without a search, not
     shown to have the fewest links.
     ValueError for totals that no matrix has.
+
+    Source: Anand, Craig and von Peter (2015): few x_ij > 0 under the same sums; here the chance of a link is
+    proportional to max(owe_i / lend_j, lend_j / owe_i), and x_ij = min(owe_i, lend_j).
 
     >>> found = minimum_density([4, 1, 0, 0], [0, 0, 2, 3])
     >>> found.links, found.owes.sum(axis=1).tolist(), found.owes.sum(axis=0).tolist()
@@ -103,6 +108,8 @@ def check(liabilities: ArrayLike, assets: ArrayLike, *, tolerance: float = 1e-9)
     """Return why no matrix has these totals and for which bank (-1: for all), or nothing and -1.
 
     What is owed is what is lent, and nobody owes itself, so no bank may owe and have lent more than there is in all.
+
+    Source: derived: sum of liabilities = sum of assets = T, and liabilities_i + assets_i <= T for every bank.
 
     >>> check([3, 1], [1, 2])
     ('what is owed, 4, is not what is lent, 3: the same sum was expected', -1)

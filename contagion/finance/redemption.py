@@ -16,6 +16,9 @@ def backing_after(supply: float, cash: float, securities: float, haircut: float,
 
     ValueError beyond what can be paid (`largest_redemption`).
 
+    Source: derived: (V + max(C - f S, 0) - max(f S - C, 0) / (1 - h)) / (S - f S) = backing, for a fraction f redeemed
+    of a supply S, with C cash, V securities, h the haircut.
+
     >>> round(backing_after(100, 20, 81, 0.05, 0.5), 6)
     0.988421
     """
@@ -31,6 +34,8 @@ def run_threshold(supply: float, cash: float, securities: float, haircut: float)
 
     It holds where securities have to be sold, and is negative for who is below par when they were all sold.
 
+    Source: derived: f = (1 - h) / h * (V + C / (1 - h) - S) / S, at which `backing_after` = 1.
+
     >>> round(run_threshold(100, 20, 81, 0.05), 6)
     0.39
     """
@@ -42,6 +47,8 @@ def run_threshold(supply: float, cash: float, securities: float, haircut: float)
 def largest_redemption(supply: float, cash: float, securities: float, haircut: float) -> float:
     """Return the fraction of the supply that can be paid at par, with everything sold; at most 1.
 
+    Source: derived: f = min(1, (C + (1 - h) V) / S).
+
     >>> round(largest_redemption(100, 20, 81, 0.05), 6)
     0.9695
     """
@@ -50,6 +57,8 @@ def largest_redemption(supply: float, cash: float, securities: float, haircut: f
 
 def last_movers_loss(supply: float, cash: float, securities: float, haircut: float) -> float:
     """Return what those who come last lose when all run.
+
+    Source: derived: loss = max(0, S - C - (1 - h) V).
 
     >>> round(last_movers_loss(100, 20, 81, 0.05), 6)
     3.05

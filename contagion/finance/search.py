@@ -11,6 +11,8 @@ def best_size(profit: Callable[[int], int], budget: int) -> int:
     `profit` is concave. Brent's bounded search finds an inner maximum; the budget itself is tried first, since
     it is the answer wherever depth is ample.
 
+    Source: Brent (1973), "Algorithms for minimization without derivatives": argmax of profit over 0 <= size <= budget.
+
     >>> best_size(lambda size: size * (1000 - size), 5_000)
     500
     >>> best_size(lambda size: size, 70)
@@ -30,6 +32,8 @@ def size_to_reach(price: Callable[[int], int], goal: int, first: int) -> int:
 
     `price` of a size, `first` a size to begin with; doubled until the goal lies below, then Brent's method.
 
+    Source: Brent (1973), "Algorithms for minimization without derivatives": the root of price(size) = goal.
+
     >>> size_to_reach(lambda size: 1_000_000 // (1 + size), 1_000, 4)
     999
     """
@@ -48,6 +52,8 @@ def size_to_reach(price: Callable[[int], int], goal: int, first: int) -> int:
 
 def largest_size(fits: Callable[[int], bool], budget: int) -> int:
     """Return the largest size in 0..budget that fits, by bisection; exact where no size fits behind one that does not.
+
+    Source: derived: the largest n <= budget for which fits(n).
 
     >>> largest_size(lambda size: size * size <= 150, 1_000)
     12

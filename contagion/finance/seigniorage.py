@@ -15,6 +15,8 @@ def price_after(price: float, capitalisation: float, redeemed: float, times: int
 
     capitalisation : of the tokens, which stays; redeemed : each time, in the same money.
 
+    Source: derived: P_n = P (1 + x / M)**-n, x redeemed each time, M the capitalisation.
+
     >>> round(price_after(80, 30e9, 1e9, 10), 6)
     57.634907
     """
@@ -23,6 +25,8 @@ def price_after(price: float, capitalisation: float, redeemed: float, times: int
 
 def supply_after(supply: float, capitalisation: float, redeemed: float, times: int) -> float:
     """Return the tokens there are after equal redemptions: capitalisation stays, so supply rises as the price falls.
+
+    Source: derived: S_n = S (1 + x / M)**n.
 
     >>> round(supply_after(375e6, 30e9, 1e9, 10))
     520517888
@@ -33,6 +37,8 @@ def supply_after(supply: float, capitalisation: float, redeemed: float, times: i
 def continuous_price(price: float, capitalisation: float, redeemed: float) -> float:
     """Return the limit of ever smaller redemptions of `redeemed` together.
 
+    Source: derived: P = P_0 exp(-x / M), the limit of (1 + x / (n M))**-n.
+
     >>> round(continuous_price(80, 30e9, 10e9), 6)
     57.322505
     """
@@ -41,6 +47,8 @@ def continuous_price(price: float, capitalisation: float, redeemed: float) -> fl
 
 def raised(redeemed: float, price: float, tokens: float, money: float) -> float:
     """Return what a redemption's new tokens bring in a constant-product pool of (tokens, money), without a fee.
+
+    Source: derived from the constant product: raised = money m / (tokens + m), m = redeemed / price tokens minted.
 
     >>> round(raised(1e9, 80, 5e6, 400e6))
     285714286

@@ -48,7 +48,8 @@ def system_fire_sale(
     a sale of q of Q leaves (1 - impact) ** (q / Q / 0.05) of it. buffer, minimum, target : ratios of equity to
     assets; a ratio exactly at the minimum or the buffer keeps it. ValueError for other arguments.
 
-    Source: Farmer, Kleinnijenhuis, Nahai-Williamson and Wetzer (2020), reduced form.
+    Source: Farmer, Kleinnijenhuis, Nahai-Williamson and Wetzer (2020), reduced form: with lambda = E / A, sell and pay
+    A - E / target for lambda < buffer, default for lambda < minimum; p' = p exp(-b * sold / all).
 
     >>> step, = system_fire_sale(np.array([[10.0]]), *np.array([[5.0], [85], [48], [48]]),
     ...     price_shock=0.15, impact=0.01, buffer=0.04, steps=1)

@@ -62,7 +62,7 @@ def furfine(
     integer 1 as rate no tie is a matter of rounding; in floats it may be. Sums have 64 bits whatever the exposures
     have. Raises ValueError for a bank that is insolvent before the shock and no seed, and for figures out of range.
 
-    Source: Furfine (2003); FF-01.
+    Source: Furfine (2003): i fails when sum over failed j of loss_given_default_j X_ij > E_i; FF-01.
 
     >>> chain = [[0, 0, 0], [5, 0, 0], [0, 4, 0]]
     >>> found = furfine(chain, [9, 4, 4], [0], loss_given_default=1)
@@ -106,7 +106,7 @@ def threshold_cascade(graph: Matrix, thresholds: ArrayLike, seeds: Sequence[int]
     Watts' fraction f of k neighbours the threshold is the least integer not below f k, which is for the caller to
     round, since it decides ties. Raises ValueError for a threshold below 1: such a node fails without any neighbour.
 
-    Source: Watts (2002), the threshold rule.
+    Source: Watts (2002), the threshold rule: v fails when n_v >= thresholds_v of its in-neighbours have.
 
     >>> ring = csr_array(([1] * 4, ([0, 1, 2, 3], [1, 2, 3, 0])), shape=(4, 4))
     >>> found = threshold_cascade(ring, [1, 1, 1, 2], [0])
@@ -126,7 +126,8 @@ def threshold_cascade(graph: Matrix, thresholds: ArrayLike, seeds: Sequence[int]
 def borne(cascade: Cascade, equity: ArrayLike) -> tuple[float, float]:
     """Return what the equity of all but the seeds bears of their losses, and what exceeds it and falls on others.
 
-    Source: derived; FF-01.
+    Source: derived: sum of min(loss, equity) and sum of max(loss - equity, 0) over all i with wave_i != 0, which are
+    together = sum of losses; FF-01.
 
     >>> found = furfine([[0, 0, 0], [5, 0, 0], [0, 4, 0]], [9, 4, 4], [0], loss_given_default=1)
     >>> borne(found, [9, 4, 4])

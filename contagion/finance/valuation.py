@@ -23,7 +23,8 @@ Valuation = Callable[[Array], Array]
 def eisenberg_noe_value(equity: ArrayLike, liabilities: ArrayLike) -> Array:
     """Return what is recovered of a bank's liabilities, all of one rank: those less its negative equity, over them.
 
-    Source: Barucca et al. (2020); Eisenberg and Noe (2001).
+    Source: Barucca et al. (2020), after Eisenberg and Noe (2001): V(E) = 1 for E >= 0, else max(0, (E + pbar) / pbar),
+    with pbar the liabilities.
 
     >>> eisenberg_noe_value([2, 0, -3, -12], 10).tolist()
     [1.0, 1.0, 0.7, 0.0]
@@ -37,7 +38,7 @@ def linear_debtrank_value(equity: ArrayLike, initial: ArrayLike) -> Array:
 
     initial : equities before the shock, positive, otherwise ValueError.
 
-    Source: Barucca et al. (2020); Bardoscia et al. (2015).
+    Source: Barucca et al. (2020), after Bardoscia et al. (2015): V(E) = max(E, 0) / E(0), here at most 1.
 
     >>> linear_debtrank_value([5, 1, -2], 4).tolist()
     [1.0, 0.25, 0.0]
@@ -51,7 +52,7 @@ def linear_debtrank_value(equity: ArrayLike, initial: ArrayLike) -> Array:
 def furfine_value(equity: ArrayLike, recovery: float = 0) -> Array:
     """Return 1 for a bank with positive equity and `recovery` (a share) for any other.
 
-    Source: Barucca et al. (2020); Furfine (2003).
+    Source: Barucca et al. (2020), after Furfine (2003): V(E) = 1 for E > 0, else R, the recovery.
 
     >>> furfine_value([0.1, 0, -1], 0.4).tolist()
     [1.0, 0.4, 0.4]
@@ -76,9 +77,9 @@ def network_equity(
     lies within that tolerance. ValueError: shapes, figures that are not finite. ArithmeticError: more than `rounds`
     rounds.
 
-    A ring of three banks that have lost 30% of their external assets (their figure 2, the case NV-01):
-
-    Source: Barucca et al. (2020).
+    Source: Barucca et al. (2020), equation 8: E = Phi(E), Phi_i(E) = A_i - L_i + sum over j of L_ji V(E_j), A external
+    assets and L_i all liabilities; theorem 3.1 (the greatest E). A ring of three banks that have lost 30% of their
+    external assets (their figure 2, the case NV-01):
 
     >>> ring = np.array([[0, 0, 0.5], [0.5, 0, 0], [0, 0.5, 0]])
     >>> outside = np.array([9, 4, 2])

@@ -15,8 +15,8 @@ from contagion.units import PPM
 def estate_value(external: int, interbank: int, external_ppm: int = PPM, interbank_ppm: int = PPM) -> int:
     """Return what creditors can be paid from: the shares of both kinds of assets that a default leaves, rounded down.
 
-    Rogers and Veraart (2013): alpha times external assets plus beta times what other banks pay. RV-01, its first bank
-    in the first round, in thousandths:
+    Source: Rogers and Veraart (2013), equation 1: value = alpha e_i + beta * sum of L_j pi_ji. RV-01, its first bank in
+    the first round, in thousandths:
 
     >>> estate_value(500, 1000, 500_000, 700_000)
     950
@@ -27,9 +27,8 @@ def estate_value(external: int, interbank: int, external_ppm: int = PPM, interba
 def waterfall(value: int, owed: Sequence[int]) -> list[int]:
     """Return what each class is paid, `owed` from the most senior on.
 
-    EN-07b: the first bank has 20 for 17 of senior and 4 of junior debt.
-
-    Source: Elsinger (2009).
+    Source: Elsinger (2009), absolute priority: paid_k = min(owed_k, max(0, value - sum of owed before k)). EN-07b: the
+    first bank has 20 for 17 of senior and 4 of junior debt.
 
     >>> waterfall(20, [17, 4])
     [17, 3]
@@ -44,7 +43,7 @@ def waterfall(value: int, owed: Sequence[int]) -> list[int]:
 def pro_rata(paid: int, owed: int, part: int) -> int:
     """Return what the holder of `part` of a class is paid, rounded down; a class that owes nothing pays nothing.
 
-    Source: Eisenberg and Noe (2001), Definition 1.
+    Source: Eisenberg and Noe (2001): p_ij = Pi_ij p_i with Pi_ij = L_ij / pbar_i.
 
     >>> pro_rata(19, 25, 21)
     15
@@ -59,7 +58,8 @@ def apportioned(paid: int, parts: Sequence[int]) -> list[int]:
     where debtors revise each other's payments: what rounding lost would be missing at the next one, without an end in
     a ring that has no money of its own. Ties go to the first. Of large remainders it favours large holders.
 
-    Source: Balinski and Young, Fair Representation (1982), for house monotonicity.
+    Source: Balinski and Young, Fair Representation (1982), Jefferson's method, house monotone: each unit left goes to
+    the largest part_k / (share_k + 1), from share_k = floor(paid part_k / sum of parts).
 
     >>> apportioned(999, [500, 500]), apportioned(998, [500, 500])
     ([500, 499], [499, 499])

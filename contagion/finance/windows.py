@@ -30,7 +30,10 @@ _TAIL = 1e-18
 
 
 class Window(NamedTuple):
-    """The mean degrees between which a single default can set off a global cascade."""
+    """The mean degrees between which a single default can set off a global cascade.
+
+    Source: Watts (2002), Gai and Kapadia (2010): the two z at which R(z) = 1, R the `reproduction_number`.
+    """
 
     lower: float
     upper: float
@@ -42,7 +45,8 @@ def critical_share(capital: Fraction | float, interbank: Fraction | float) -> Fr
     capital, interbank : capital and the claims on other banks, spread evenly, over total assets.
     ValueError unless both are positive.
 
-    Source: Gai and Kapadia (2010).
+    Source: Gai and Kapadia (2010), Bank of England working paper 383, equation 2 at constant prices: a bank stands
+    while phi <= K / A_IB, phi the share of its debtors in default, K capital and A_IB interbank.
 
     >>> critical_share(0.04, 0.2)
     Fraction(1, 5)
@@ -58,7 +62,7 @@ def least_defaults(degrees: ArrayLike, share: Fraction | float, *, ties_default:
     share : of the neighbours, positive, exact. A node whose share just equals it defaults if `ties_default` (Watts),
     and survives otherwise (Gai and Kapadia: a bank whose capital is used up to zero).
 
-    Source: Watts (2002); Gai and Kapadia (2010).
+    Source: Watts (2002): the least n with n >= share * k; Gai and Kapadia (2010): the least n with n > share * k.
 
     >>> least_defaults([0, 1, 4, 5, 6, 10], Fraction(1, 5), ties_default=False)
     array([1, 1, 1, 2, 2, 3])
@@ -77,7 +81,8 @@ def least_defaults(degrees: ArrayLike, share: Fraction | float, *, ties_default:
 def vulnerable_degree(share: Fraction | float, *, ties_default: bool) -> int:
     """Return the largest degree at which a single default brings down a node; 0 when there is none.
 
-    Source: Watts (2002), his vulnerable vertices.
+    Source: Watts (2002), his vulnerable vertices: k <= K = floor(1 / share); Gai and Kapadia (2010), working paper 383,
+    equation 3: share < 1 / k.
 
     >>> vulnerable_degree(critical_share(0.04, 0.2), ties_default=False)
     4
@@ -93,8 +98,10 @@ def reproduction_number(mean_degree: float, excess: int) -> float:
 
     excess : the most links that such a node has beside the one it is reached by, K = `vulnerable_degree` in all. On a
     directed network it owes to z others whatever its claims, so that excess is K - 1. On an undirected one it passes
-    on over just the X others, and the mean of X up to K - 1 is z P(X <= K - 2). Above 1 contagion can be global;
-    1 minus it is the resilience of Amini, Cont and Minca (2016) for Poisson degrees.
+    on over just the X others, and the mean of X up to K - 1 is z P(X <= K - 2). Above 1 contagion can be global.
+
+    Source: derived from the windows of Watts (2002) and Gai and Kapadia (2010): R = z P(X <= excess); 1 - R is the
+    resilience of Amini, Cont and Minca (2016) for Poisson degrees.
 
     >>> 1 - reproduction_number(3, 3) < 0 < 1 - reproduction_number(6, 3)
     True
@@ -105,8 +112,10 @@ def reproduction_number(mean_degree: float, excess: int) -> float:
 def watts_window(share: Fraction | float) -> Window | None:
     """Return the mean degrees of an undirected Poisson network at which a single adoption can cascade, or None.
 
-    share : of a node's neighbours at which it adopts, ties included. Edges of z P(X <= K - 2) = 1, where K is the
-    `vulnerable_degree`: the cascade condition of Watts (2002), the sum of k (k - 1) p_k over k <= K equal to z.
+    share : of a node's neighbours at which it adopts, ties included.
+
+    Source: Watts (2002), the cascade condition: sum over k <= K of k (k - 1) p_k = z, K the `vulnerable_degree`. For
+    Poisson degrees it is z P(X <= K - 2) = 1.
 
     >>> [round(edge, 6) for edge in watts_window(0.18)]
     [1.020704, 5.764677]
@@ -119,8 +128,10 @@ def gai_kapadia_window(
 ) -> Window | None:
     """Return the mean degrees of a directed Poisson network at which one bank's default can cascade, or None.
 
-    capital, interbank : over total assets. Edges of z P(X <= K - 1) = 1: Gai and Kapadia (2010), equations 1 to 3, the
-    sum of j p_j over in-degrees j <= K equal to 1.
+    capital, interbank : over total assets.
+
+    Source: Gai and Kapadia (2010), the phase transition: sum over j, k of j k v_j p_jk = z, where v_j = 1 for who is
+    vulnerable (working paper 383, equation 3). For Poisson degrees: z P(X <= K - 1) = sum over j <= K of j p_j = 1.
 
     >>> [round(edge, 6) for edge in gai_kapadia_window(0.04, 0.2)]
     [1.020704, 5.764677]
@@ -133,9 +144,9 @@ def gai_kapadia_window(
 def contagion_frequency(reproduction: float) -> float:
     """Return the probability that a default never dies out, when it brings down Poisson many with this mean.
 
-    1 - s for the smallest s = exp(R (s - 1)), by Lambert's function; 0 up to R = 1. On a directed Poisson network.
+    By Lambert's function; 0 up to R = 1. On a directed Poisson network.
 
-    Source: derived, from the branching process of Gai and Kapadia (2010).
+    Source: derived, from the branching process of Gai and Kapadia (2010): 1 - s for the smallest s = exp(R (s - 1)).
 
     >>> round(contagion_frequency(reproduction_number(3, 3)), 6)
     0.780152
@@ -148,8 +159,10 @@ def contagion_frequency(reproduction: float) -> float:
 def network_resilience(in_degrees: ArrayLike, out_degrees: ArrayLike, contagious: ArrayLike) -> float:
     """Return 1 - (contagious links into each node times its out-degree, summed) / links; negative: contagion spreads.
 
-    contagious : for each node, how many of its in-links would bring it down alone. The resilience measure
-    of Amini, Cont and Minca (2016). ValueError unless in- and out-degrees add up to the same, positive, links.
+    contagious : for each node, how many of its in-links would bring it down alone. ValueError unless in- and
+    out-degrees add up to the same, positive, links.
+
+    Source: Amini, Cont and Minca (2016), the resilience measure: resilience = 1 - sum of out_i contagious_i / links.
 
     >>> network_resilience([1, 1, 1], [1, 1, 1], [1, 1, 0])
     0.33333333333333337
@@ -164,6 +177,8 @@ def network_resilience(in_degrees: ArrayLike, out_degrees: ArrayLike, contagious
 
 def poisson_law(mean: float) -> NDArray[np.float64]:
     """Return the probabilities of degrees 0, 1, ... of a Poisson law, up to where the rest does not matter.
+
+    Source: Poisson (1837): p_k = exp(-z) z**k / k!.
 
     >>> [round(float(p), 4) for p in poisson_law(2)[:3]]
     [0.1353, 0.2707, 0.2707]
@@ -182,8 +197,10 @@ def final_default_fraction(law: NDArray[np.float64], needed: ArrayLike, seeded: 
     """Return the share of nodes that end up in default on a large directed network, in- and out-degree independent.
 
     law : of in-degrees; needed : by degree, defaulted neighbours that bring down (`least_defaults`), at least 1;
-    seeded : the share of nodes that default to begin with, chosen at random. The smallest q from `seeded` up with
-    q = seeded + (1 - seeded) * sum over j of p_j P(Bin(j, q) >= needed_j): Amini, Cont and Minca (2016).
+    seeded : the share of nodes that default to begin with, chosen at random.
+
+    Source: Amini, Cont and Minca (2016), the fraction of defaults: the smallest q from `seeded` up with q = seeded +
+    (1 - seeded) * sum over j of p_j P(Bin(j, q) >= needed_j).
 
     >>> law = poisson_law(3)
     >>> round(final_default_fraction(law, np.arange(len(law)) // 5 + 1, 0.01), 6)
@@ -196,8 +213,10 @@ def final_adoption_fraction(law: NDArray[np.float64], needed: ArrayLike, seeded:
     """Return the share of nodes that end up adopting on a large undirected network.
 
     Arguments as in `final_default_fraction`. A neighbour adopts before the node with probability q, by its other
-    links: q = seeded + (1 - seeded) * sum over k of (k / z) p_k P(Bin(k - 1, q) >= needed_k); then the node itself by
-    all of its. Gleeson and Cahalane (2007). A node without neighbours never adopts.
+    links; then the node itself by all of its. A node without neighbours never adopts.
+
+    Source: Gleeson and Cahalane (2007): q = seeded + (1 - seeded) * sum over k of (k / z) p_k P(Bin(k - 1, q) >=
+    needed_k), then seeded + (1 - seeded) * sum over k of p_k P(Bin(k, q) >= needed_k).
 
     >>> law = poisson_law(4)
     >>> needed = least_defaults(range(len(law)), 0.18, ties_default=True)
@@ -217,7 +236,7 @@ def contagion_extent(law: NDArray[np.float64], needed: ArrayLike) -> float:
 
     Arguments as in `final_default_fraction`, of which this is the limit; 0 where few defaults die out.
 
-    Source: derived, as for Gai and Kapadia (2010).
+    Source: derived, for Gai and Kapadia (2010): the smallest q > 0 with q = sum over j of p_j P(Bin(j, q) >= needed_j).
 
     >>> law = poisson_law(3)
     >>> round(contagion_extent(law, np.arange(len(law)) // 5 + 1), 6)

@@ -45,8 +45,8 @@ class Clearing(NamedTuple):
     everybody fears it, are the last wave. equity : assets less liabilities of who is solvent, else 0.
     deadweight : what a default destroys. unique : there is no other clearing vector.
 
-    A bank's cash and receipts are its payments, equity and deadweight, so that over all banks cash is equity,
-    external payments and deadweight.
+    Source: Eisenberg and Noe (2001), Rogers and Veraart (2013). A bank's cash + receipts = payments + equity +
+    deadweight; over all banks cash = equity + external payments + deadweight.
     """
 
     payments: Array
@@ -72,10 +72,10 @@ def eisenberg_noe(
     Payments are unique but for what circulates in a closed set of banks, none with equity to spare and none with an
     equal creditor outside; there `solution` chooses. ValueError: shapes, negative amounts, debts to oneself.
 
-    Source: Definition 1 (clearing vector), theorems 1 (greatest and least) and 2 (uniqueness), section 3.1 (the
-    fictitious default algorithm).
+    Source: Eisenberg and Noe (2001): p = min(pbar, e + Pi' p), with Pi what is owed over what a bank owes in all;
+    theorems 1 (the greatest and the least p), 2 (uniqueness), lemma 3 (the fictitious default algorithm).
 
-    The example of Elsinger, Lehar and Summer (2006, Management Science 52(9), section 2) pays 2, 28/15 and 52/15:
+    The example of Elsinger, Lehar and Summer (2006, Management Science 52(9)) pays 2, 28/15 and 52/15:
 
     >>> cleared = eisenberg_noe([[0, 0, 2], [3, 0, 1], [3, 1, 0]], [1, 1, 1])
     >>> cleared.payments.round(4).tolist(), [wave.tolist() for wave in cleared.waves]
@@ -100,7 +100,9 @@ def rogers_veraart(
     rest is deadweight; alpha = beta = 1 is Eisenberg and Noe's case. Other arguments and errors as there. There can
     be many solutions, in the greatest of which the fewest fail and in the least the most.
 
-    Source: section 3 (the greatest and the least clearing vector).
+    Source: Rogers and Veraart (2013), equation 1: L_i = Lbar_i where Lbar_i <= e_i + (Pi' L)_i, else alpha e_i +
+    beta (Pi' L)_i; theorem 3.1 (the greatest and the least L), definition 3.6 (the algorithm). With claims of equal
+    rank; what is senior comes first.
 
     Two banks that owe each other 1 and own 0.2 are both solvent, or both in default for fear of each other:
 

@@ -14,7 +14,8 @@ def fictitious_default(network: Network, margin: Array, weight: float) -> tuple[
     margin : by how much a bank has more than it owes when all others pay in full; of what others pay less, the
     share `weight` is missing there.
 
-    Source: Eisenberg and Noe (2001), section 3.1; Rogers and Veraart (2013), section 3.
+    Source: Eisenberg and Noe (2001), lemma 3; Rogers and Veraart (2013), definition 3.6 and theorem 3.7. In each wave
+    the failed solve r_i due_i = max(0, alpha e_i + beta sum of L_ji r_j - senior_i), all others having r = 1.
     """
     claims, due = network.claims, network.due
     recovery, lost, failed = np.ones_like(due), np.zeros_like(due), np.zeros(due.shape, dtype=bool)

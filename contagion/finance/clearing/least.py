@@ -15,7 +15,8 @@ def least_recoveries(network: Network, greatest: Array, failed: Mask) -> tuple[A
     solution, there is no other. Else, these given, a network like Eisenberg and Noe's, in which nobody pays more than
     in default or than is due, bounds payments from below; they are the least if nobody else could pay in full.
 
-    Source: Rogers and Veraart (2013), section 3, for the least solution; the drained sets are derived.
+    Source: Rogers and Veraart (2013), theorem 3.1: the least L with L = Phi(L) of their equation 1. How it is found,
+    and the sets that are drained, are derived.
     """
     if network.alpha == network.beta == 1:
         drained = _drained(network, greatest, network.funds(network.received(greatest)))

@@ -59,7 +59,9 @@ class Contagion(NamedTuple):
 def watts(nodes: int, mean_degree: float, needed: Rule, draws: int, rng: Generator, seeds: int = 1) -> Contagion:
     """Return global cascades on undirected Poisson networks, in which each pair is linked with the same chance.
 
-    needed : from the number of neighbours; seeds : nodes that default to begin with, at random. Watts (2002).
+    needed : from the number of neighbours; seeds : nodes that default to begin with, at random.
+
+    Source: Watts (2002), the threshold rule: a node of k neighbours fails when n >= needed(k) of them have.
 
     >>> result = watts(1_000, 4, lambda k: -(-9 * k // 50), 100, np.random.default_rng(1), seeds=10)
     >>> result.frequency, abs(result.extent - 0.980388) < 0.006
@@ -71,7 +73,10 @@ def watts(nodes: int, mean_degree: float, needed: Rule, draws: int, rng: Generat
 def gai_kapadia(nodes: int, mean_degree: float, needed: Rule, draws: int, rng: Generator, seeds: int = 1) -> Contagion:
     """Return global cascades on directed Poisson networks, in which each bank owes each other with the same chance.
 
-    needed : from the number of debtors, whose default costs the bank its claims on them. Gai and Kapadia (2010).
+    needed : from the number of debtors, whose default costs the bank its claims on them.
+
+    Source: Gai and Kapadia (2010), Bank of England working paper 383, equation 2 without a fall of prices: a bank fails
+    when K < phi A_IB, with K its capital, A_IB its claims on others and phi the share of its debtors that has failed.
 
     >>> result = gai_kapadia(1_000, 3, lambda j: j // 5 + 1, 100, np.random.default_rng(1))
     >>> abs(result.frequency - 0.78) < 0.15, abs(result.extent - 0.9405) < 0.01
@@ -85,8 +90,9 @@ def amini_cont_minca(
 ) -> Contagion:
     """Return global cascades on networks that are drawn at random with given degrees.
 
-    debtors, creditors, needed : by node, how many it has, and how many of its debtors bring it down. Amini, Cont and
-    Minca (2016).
+    debtors, creditors, needed : by node, how many it has, and how many of its debtors bring it down.
+
+    Source: Amini, Cont and Minca (2016), the configuration model: a node fails when n >= needed of its debtors have.
 
     >>> degrees = np.full(1_000, 3)
     >>> result = amini_cont_minca(degrees, degrees, np.ones(1_000, int), 50, np.random.default_rng(1))
@@ -108,8 +114,10 @@ def caccioli(
 ) -> Contagion:  # fmt: skip
     """Return global cascades over portfolios that overlap, in which each bank holds each asset with the same chance.
 
-    diversification : assets of a bank on average; capital, cash, alpha : see `portfolio_cascades`. Caccioli and
-    others (2014).
+    diversification : assets of a bank on average; capital, cash, alpha : see `portfolio_cascades`.
+
+    Source: Caccioli and others (2014): price = exp(-alpha x) of an asset of which a share x is sold; each bank has each
+    asset with a chance of diversification / assets.
 
     >>> result = caccioli(500, 500, 4, 0.04, 100, np.random.default_rng(1))
     >>> abs(result.frequency - 0.956) < 0.11, abs(result.extent - 0.98) < 0.03
@@ -128,6 +136,9 @@ def estimated(failed: Integers, rounds: Integers, nodes: int) -> Contagion:
     """Return frequency and extent of global cascades among draws.
 
     failed, rounds : by draw, how many of the nodes are in default, and after how many rounds. ValueError without any.
+
+    Source: derived: frequency f = global / draws with the error sqrt(f (1 - f) / draws), extent = mean share of the
+    global ones; global above 5% as in the frequency and extent of Gai and Kapadia (2010).
 
     >>> result = estimated(np.array([5, 6, 100, 80]), np.array([0, 1, 4, 2]), 100)
     >>> result.global_cascades, result.frequency, round(result.extent, 4), round(result.rounds, 4)

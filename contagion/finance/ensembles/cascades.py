@@ -30,7 +30,8 @@ def threshold_cascades(networks: Networks, needed: ArrayLike, seeds: ArrayLike) 
 
     needed : by node, of all draws in a row or the same for each; seeds : nodes by draw, (draws, any number).
 
-    Source: Watts (2002); Gai and Kapadia (2010).
+    Source: Watts (2002); Gai and Kapadia (2010): node i fails in the round after sum over failed j of links_ji >=
+    needed_i, for needed_i >= 1.
 
     >>> ring = Networks(1, 4, np.arange(5), np.array([1, 2, 3, 0]))
     >>> threshold_cascades(ring, [1, 1, 2, 1], [[0]])
@@ -53,7 +54,8 @@ def portfolio_cascades(
     1.0536. A bank fails when it has lost more than its capital; at a tie, in floating point, it does not.
     capital : of every bank, or (banks,), or (draws, banks), not negative; seeds : banks by draw, (draws, any number).
 
-    Source: Caccioli and others (2014).
+    Source: Caccioli and others (2014): bank i fails when sum over its assets k of w (1 - exp(-alpha x_k)) > capital_i,
+    with w = (1 - cash) / number of its assets.
 
     >>> both = Portfolios(1, 2, 1, np.array([0, 1, 2]), np.array([0, 0]))
     >>> [portfolio_cascades(both, capital, [[0]]).rounds.item() for capital in (0.32, 0.33)]

@@ -45,7 +45,8 @@ class Portfolios(NamedTuple):
 def directed_poisson(draws: int, nodes: int, mean_degree: float, rng: Generator) -> Networks:
     """Return graphs in which every ordered pair of nodes is linked independently, mean_degree / (nodes - 1) likely.
 
-    Source: Gai and Kapadia (2010); Batagelj and Brandes (2005).
+    Source: Gai and Kapadia (2010): p = z / (n - 1) for every ordered pair, z the mean degree; Batagelj and Brandes
+    (2005) for the gaps.
 
     >>> networks = directed_poisson(2, 3, 2, np.random.default_rng(1))
     >>> networks.targets
@@ -65,7 +66,7 @@ def undirected_poisson(draws: int, nodes: int, mean_degree: float, rng: Generato
     Row s of the trials holds the pairs (i, i + s) around a circle of the nodes; the last one is a half when they are
     even, so that each pair comes once.
 
-    Source: Watts (2002); Batagelj and Brandes (2005).
+    Source: Watts (2002): p = z / (n - 1) for every pair, z the mean degree; Batagelj and Brandes (2005) for the gaps.
 
     >>> networks = undirected_poisson(2, 3, 2, np.random.default_rng(1))
     >>> networks.targets
@@ -91,7 +92,7 @@ def configuration(draws: int, debtors: ArrayLike, creditors: ArrayLike, rng: Gen
 
     debtors, creditors : of each node, its in- and its out-degree; ValueError unless both are counts of the same links.
 
-    Source: Amini, Cont and Minca (2016), the configuration model.
+    Source: Amini, Cont and Minca (2016), the configuration model: sum of debtors = sum of creditors = links.
 
     >>> networks = configuration(2, [1, 1], [2, 0], np.random.default_rng(1))
     >>> networks.first, np.sort(networks.targets)
@@ -109,7 +110,7 @@ def configuration(draws: int, debtors: ArrayLike, creditors: ArrayLike, rng: Gen
 def random_portfolios(draws: int, banks: int, assets: int, diversification: float, rng: Generator) -> Portfolios:
     """Return holdings in which every bank has every asset independently, diversification / assets likely.
 
-    Source: Caccioli and others (2014).
+    Source: Caccioli and others (2014): p = diversification / assets for every bank and asset.
 
     >>> random_portfolios(2, 1, 2, 2, np.random.default_rng(1)).held
     array([0, 1, 2, 3])

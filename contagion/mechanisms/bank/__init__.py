@@ -21,7 +21,7 @@ estimates, and what is due is paid gross in central bank money with an overdraft
 the central bank being the outside. Why it ends, and where: payments are integers, a payment is monotone in what is
 expected (`finance.waterfall.apportioned`), and all begin at full payment, so estimates only fall, finitely often (as
 long as no price rises); what they fall to is the greatest clearing vector but for the units of rounding (Eisenberg
-and Noe, section 3.1; Rogers and Veraart, section 3). Banks that have no money but each other's, one of which is
+and Noe, theorem 1; Rogers and Veraart, theorem 3.1). Banks that have no money but each other's, one of which is
 short, may fall by a unit a revision: `revision` is therefore at least a millionth of `settlement`. Where estimates
 settle between two cut-offs, those declared at the k-th are the k-th round of the fictitious default algorithm, and so
 is their generation. Where news takes too long for that, all pay the same and some are declared later. An estimate
