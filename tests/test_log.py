@@ -31,6 +31,7 @@ ROWS = st.tuples(INT64, st.floats(allow_nan=False), INT32, INT32)
 
 class SmallTable(Table):
     CHUNK = 4
+    BATCH = 2
 
 
 class Tables(RuleBasedStateMachine):
@@ -116,9 +117,19 @@ def test_a_spool_is_made_when_it_is_needed_and_never_overwrites_another(tmp_path
     table.extend(3, a=1)
     assert not (tmp_path / "demo").exists()
     table.append(1)
+    assert table.columns()["a"].tolist() == [1] * 4
     assert len(list((tmp_path / "demo").iterdir())) == 1
     with pytest.raises(FileExistsError):
         Table("demo", {"a": "q"}, 0).spool_to(tmp_path / "demo")
+
+
+def test_an_error_of_the_spool_comes_out(tmp_path: Path) -> None:
+    table, file = SmallTable("demo", {"a": "q"}, 0), tmp_path / "file"
+    file.write_text("in the way")
+    table.spool_to(file / "demo")
+    table.extend(4, a=1)
+    with pytest.raises(OSError, match="file"):
+        table.digest()
 
 
 @pytest.mark.parametrize("columns", [{"a": 1}, {"a": 1, "b": 2, "c": 3}])

@@ -8,6 +8,7 @@ ledger's legs), prices (every change of every mark, by channel), contributions (
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,11 +114,12 @@ class EventLog:
     """
 
     def __init__(self, budget: int | None = None) -> None:
-        self.events = Table("events", EVENT_LAYOUT, budget)
-        self.postings = Table("postings", POSTING_LAYOUT, budget)
-        self.prices = Table("prices", PRICE_LAYOUT, budget)
-        self.contributions = Table("contributions", CONTRIBUTION_LAYOUT, budget)
-        self.failure_table = Table("failures", FAILURE_LAYOUT, budget)
+        worker = ThreadPoolExecutor(1, "log")
+        self.events = Table("events", EVENT_LAYOUT, budget, worker)
+        self.postings = Table("postings", POSTING_LAYOUT, budget, worker)
+        self.prices = Table("prices", PRICE_LAYOUT, budget, worker)
+        self.contributions = Table("contributions", CONTRIBUTION_LAYOUT, budget, worker)
+        self.failure_table = Table("failures", FAILURE_LAYOUT, budget, worker)
         self.depths = Depths()
         self._places, self._generations = self.depths.places, self.depths.generations
         self.kinds: dict[str, int] = {}
@@ -201,10 +203,13 @@ class EventLog:
         """
         new = self._first_time(kind, node, member)
         first = self._extend(new, weighted, time_us, kind, node, cause, member=member, **columns)
-        own, facts = np.flatnonzero(new), (weighted, exogenous, columns.get("value", 0))
-        chosen = [fact[own] if isinstance(fact, np.ndarray) else fact for fact in facts]
+        own: Integers = np.arange(len(new))
+        facts: list[Any] = [weighted, exogenous, columns.get("value", 0)]
+        if not new.all():
+            own = own[new]
+            facts = [fact[own] if isinstance(fact, np.ndarray) else fact for fact in facts]
         names = ("weighted", "exogenous", "value")
-        self.failure_table.extend(len(own), event=own + first, **dict(zip(names, chosen, strict=True)))
+        self.failure_table.extend(len(own), event=own + first, **dict(zip(names, facts, strict=True)))
         return first
 
     def post(self, event: int | Integers, legs: Iterable[Leg]) -> None:

@@ -49,22 +49,20 @@ class Depths:
         """Add an event for each flag in `own` and return their generations.
 
         events, weights : the cause and the weighted depth of each, or of all. An event with a depth of its `own` is a
-        generation below its cause; others share that of the cause, whatever their weight.
+        generation below its cause, one for all where they are alike; others share that of the cause, whatever their
+        weight.
         """
-        first, count = len(self.weights), int(np.count_nonzero(own))
-        if isinstance(events, np.ndarray):
-            places = np.frombuffer(self.places, np.int32)[events]
-            generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own
-            self.generations.frombytes(generations[own].tobytes())
-        else:
+        if not isinstance(events, np.ndarray) and not isinstance(weights, np.ndarray):
             above = self.places[events]
-            places = np.full(len(own), above, np.int32)
-            generations = self.generations[above] + own.astype(np.int32)
-            self.generations.extend(array("i", (self.generations[above] + 1,)) * count)
-        if isinstance(weights, np.ndarray):
-            self.weights.frombytes(weights[own].astype(np.float64, copy=False).tobytes())
-        else:
-            self.weights.extend(array("d", (weights,)) * count)
+            generation = self.generations[above]
+            alike = self.add(Depth(generation + 1, weights)) if own.any() else above
+            self.places.frombytes(np.where(own, np.int32(alike), np.int32(above)).tobytes())
+            return generation + own.astype(np.int32)
+        first, count = len(self.weights), int(np.count_nonzero(own))
+        places = np.frombuffer(self.places, np.int32)[np.broadcast_to(events, own.shape)]
+        generations: NDArray[np.int32] = np.frombuffer(self.generations, np.int32)[places] + own
+        self.generations.frombytes(generations[own].tobytes())
+        self.weights.frombytes(np.broadcast_to(weights, own.shape)[own].astype(np.float64, copy=False).tobytes())
         places[own] = np.arange(first, first + count)
         self.places.frombytes(places.tobytes())
         return generations
