@@ -172,14 +172,15 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
     whole = median(result.outcome.whole for result in bare)
     with_log = median(result.outcome.whole for result in logged)
     outcome, wall = done.outcome, median(result.outcome.wall for result in bare)
+    wall_with_log = median(result.outcome.wall for result in logged)
     print(f"  {name}: {whole:.1f} s of processor ({wall:.1f} s of wall) time for {outcome.finds:,} finds and "
           f"{outcome.liquidations:,} liquidations "
           f"({whole / max(outcome.liquidations, 1) * 1e6:.2f} us each; finding alone {outcome.finding:.1f} s); "
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "
           f"{done.peak / 1e9:.2f} GB = {done.peak / accounts:.0f} bytes an account")  # fmt: skip
-    print(f"    with a log of {noted.logged:,} rows {with_log:.1f} s: {with_log / whole - 1:+.1%}, "
-          f"{noted.row_bytes:.1f} bytes a row in Parquet, peak {noted.peak / 1e9:.2f} GB")  # fmt: skip
+    print(f"    with a log of {noted.logged:,} rows {wall_with_log:.1f} s of wall time: {wall_with_log / wall - 1:+.1%} "
+          f"({with_log / whole - 1:+.1%} of processor time), {noted.row_bytes:.1f} bytes a row in Parquet, peak {noted.peak / 1e9:.2f} GB")  # fmt: skip
 
 
 if __name__ == "__main__":
