@@ -179,7 +179,7 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "
           f"{done.peak / 1e9:.2f} GB = {done.peak / accounts:.0f} bytes an account")  # fmt: skip
-    print(f"    with a log of {noted.logged:,} rows {wall_with_log:.1f} s of wall time: {wall_with_log / wall - 1:+.1%}, "
+    print(f"    with a log of {noted.logged:,} rows {wall_with_log:.1f} s of wall: {wall_with_log / wall - 1:+.1%}, "
           f"{with_log / whole - 1:+.1%} of processor time; {noted.row_bytes:.1f} bytes a row in Parquet, "
           f"peak {noted.peak / 1e9:.2f} GB")  # fmt: skip
 
