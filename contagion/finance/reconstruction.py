@@ -59,10 +59,13 @@ def minimum_density(liabilities: ArrayLike, assets: ArrayLike, *, seed: int = 0)
     a bank has left for itself alone in the end, if anything, is passed through another's link, which can add some.
     `seed` decides among the matrices.
 
+    With fewer links than banks that owe, plus banks that have lent, less one, a matrix falls into parts without a link
+    between them, and in each what is owed is what is lent. So where no part of the totals agrees like that, as in
+    figures with many digits, no matrix has fewer links than one drawn here, but for what is passed through.
+
     Left out of theirs: their search has an objective, links weighed against squared gaps to the totals, by which a
-    drawn link is kept or dropped again at random, and with a small chance it takes back a link that there is. Gaps are
-    then allowed on the way and links can become fewer. Here nothing is taken back: one draw, without a search, not
-    shown to have the fewest links.
+    drawn link is kept or dropped again at random, and with a small chance it takes back a link that there is. That can
+    save links by leaving gaps, or where parts of round totals agree. Here there is no gap, and nothing is taken back.
     ValueError for totals that no matrix has.
 
     Source: Anand, Craig and von Peter (2015): few x_ij > 0 under the same sums; here the chance of a link is

@@ -1,5 +1,7 @@
 """Matrices made from totals: they fit, nobody owes itself, one is the most even and the other has few links."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,18 @@ def test_few_links_stay_few_and_a_seed_decides_which(both: tuple[Floats, Floats]
     assert found.links <= busy + len(owed)  # at most busy - 1, but for what is passed through others' links
     again = minimum_density(owed, lent, seed=seed)
     assert (found.owes != again.owes).nnz == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_matrix_has_fewer_links_where_no_part_of_the_totals_agrees(seed: int) -> None:
+    """With fewer than owing + lending - 1 links it falls into parts, in each of which the two sums are the same."""
+    rng = np.random.default_rng(seed)
+    owed, lent = rng.lognormal(size=4), rng.lognormal(size=5)
+    lent *= owed.sum() / lent.sum()
+    parts = [np.array([np.dot(part, side) for part in product((0, 1), repeat=len(side))]) for side in (owed, lent)]
+    assert np.abs(parts[0][1:-1, None] - parts[1]).min() > 1e-9  # neither nobody nor everybody
+    found = minimum_density(np.append(owed, np.zeros(5)), np.append(np.zeros(4), lent), seed=seed)
+    assert found.links == 4 + 5 - 1
 
 
 def test_125_banks_have_249_links_as_in_the_published_example() -> None:
