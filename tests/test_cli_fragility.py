@@ -38,6 +38,11 @@ def test_the_text_names_the_smallest_shocks_and_fits_eighty_columns() -> None:
     assert result.stderr == "3 sizes on 2 seeds, and what lies between: 48 runs at most\n"
 
 
+def test_a_branching_ratio_of_one_is_said_to_be_out_of_reach_and_why() -> None:
+    text = " ".join(fragility(*RANGE, "--seeds", "1", "--quiet").stdout.split())
+    assert "n >= 1 never at any size: each failure has one parent at most; N2 >= N1 stands for it" in text
+
+
 def test_what_breaks_at_once_or_not_at_every_larger_size_is_said() -> None:
     result = fragility("--shock", "shocks.0.quantity", "--from", "300", "--to", "900", "--points", "2", "--seeds", "1")
     assert "n >= 1/2 from 300 at the mildest already, and not at every larger size" in " ".join(result.stdout.split())

@@ -12,6 +12,7 @@ from rich.text import Text
 from contagion.words import money
 
 _WORDS = {"unfunded": "a loss that nobody covers", "majority": "n >= 1/2", "growth": "N2 >= N1"}
+_NEVER = ("n >= 1", "never", "at any size: each failure has one parent at most; N2 >= N1 stands for it")
 _CLOSING = (
     "Sizes of the grid, and the smallest shocks. Means over seeds, the same at every size; in: the share of seeds in "
     "which anything is unfunded. n: failures that a failure set off, of all; N2/N1: second generation over first; "
@@ -47,6 +48,7 @@ def _smallest(facts: Mapping[str, Any]) -> Table:
         words = "at the mildest already" if found["not_at"] is None else f"not yet at {size(found['not_at'])}"
         words += ", and not at every larger size" * (not found["holds_beyond"])
         grid.add_row(what, f"from {size(found['size'])}", words)
+    grid.add_row(*_NEVER)
     return grid
 
 
