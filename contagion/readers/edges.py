@@ -7,7 +7,7 @@ import numpy as np
 from contagion.errors import closest
 from contagion.readers.exposures import Exposures, NodeTable, matrix
 from contagion.readers.sheet import Ints, Names, Sheet, duplicates
-from contagion.readers.words import MAX_PROBLEMS
+from contagion.readers.words import MAX_PROBLEMS, NUMBER, not_a_name
 
 
 def read_edges(
@@ -21,9 +21,7 @@ def read_edges(
     `nodes` does not have, a debt to oneself and a second row for a pair.
     """
     sheet = Sheet(path, columns)
-    wide = len(sheet.header) > 4 and not sheet.has("amount")
-    hint = "; a square matrix needs its orientation" if wide else "; map it with its own name where it has another"
-    if not sheet.require(("debtor", "creditor", "amount"), hint=hint):
+    if not sheet.require(("debtor", "creditor", "amount"), hint=_likely(sheet.header)):
         sheet.finish()
     debtors, creditors = sheet.names("debtor"), sheet.names("creditor")
     amounts = sheet.numbers("amount", least=0)
@@ -43,17 +41,25 @@ def read_edges(
     return Exposures(names, owes, nodes.columns if nodes else {}, unit, (own, nodes.provenance) if nodes else (own,))
 
 
+def _likely(header: tuple[str, ...]) -> str:
+    """Return what a header without our titles is likely to be."""
+    if any(NUMBER.fullmatch(title) for title in header):
+        return "; is the line of titles missing?"
+    return "; map it with its own name where it has another; a square matrix needs its orientation"
+
+
 def _placed(sheet: Sheet, key: str, ends: Names, names: tuple[str, ...]) -> Ints:
-    """Return the place of each row's name; unknown ones are noted."""
+    """Return the place of each row's name; unknown ones are noted, but for those that are no names at all."""
     place = ends.among(names)
-    if (place < 0).any():
+    unknowns = (place < 0) & np.array([not not_a_name(text) for text in ends.texts], dtype=bool)[ends.codes]
+    if unknowns.any():
 
         def unknown(row: int) -> str:
             text = ends.of(row)[:60]
             near = closest(text, names) if len(names) <= 10_000 else ""
             return f"there is no node {text!r}{near}; expected a name of the node file"
 
-        sheet.complain_all(place < 0, key, unknown)
+        sheet.complain_all(unknowns, key, unknown)
     return place
 
 

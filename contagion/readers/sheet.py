@@ -253,6 +253,7 @@ class Sheet:
                     found[row] = first
                 row += 1
         except csv.Error as error:
+            found[row] = last + 1  # what was noted of the row itself is on this line, too
             short.append((last + 1, f"is no row of a CSV file: {error}; expected every quote to be closed"))
         for number, (line, what) in enumerate(short[:MAX_PROBLEMS]):
             found[-10 - number] = line

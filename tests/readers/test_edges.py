@@ -150,7 +150,16 @@ FILES = {
         "e.csv:1: the header has ';' between its titles; expected commas",
     ),
     "title twice": (b"debtor,creditor,amount,amount\nA,B,5,5\n", "e.csv:1: two columns are called 'amount'"),
+    "no header and a number in it": (
+        b"A,B,5\nB,C,2\n",
+        "e.csv:1: there is no column 'amount'; the header has A, B, 5; is the line of titles missing?",
+    ),
     "a matrix": (b",A,B,C,D\nA,0,1,1,1\n", "a square matrix needs its orientation"),
+    "a small matrix": (
+        b"bank,A,B\nA,0,1\nB,2,0\n",
+        "e.csv:1: there is no column 'amount'; the header has bank, A, B; "
+        "map it with its own name where it has another; a square matrix needs its orientation",
+    ),
     "Latin-1": ("debtor,creditor,amount\nMünchen,B,5\n".encode("latin-1"), "e.csv:2:2: byte 0xfc is not UTF-8"),
     "UTF-16": (GOOD.encode("utf-16"), "UTF-16; save it as UTF-8"),
     "zero byte": (GOOD.encode() + b"\0", "a zero byte"),
@@ -163,6 +172,18 @@ def test_a_file_that_is_no_edge_list_is_refused(case: str, tmp_path: Path) -> No
     content, expected = FILES[case]
     found = complaints(tmp_path, content)
     assert any(expected in text for text in found), found
+
+
+def test_what_is_no_name_is_not_also_called_unknown(tmp_path: Path) -> None:
+    nodes = read_nodes(written(tmp_path, "name\nA\nB\n", "n.csv"))
+    with pytest.raises(BadInput) as refused:
+        read_edges(written(tmp_path, "debtor,creditor,amount\n=cmd|x,B,1\n"), nodes=nodes)
+    assert [problem.what.split(";")[0] for problem in refused.value.problems] == ["'=cmd|x' begins like a formula"]
+
+
+def test_a_cell_without_end_is_refused_on_its_line(tmp_path: Path) -> None:
+    found = complaints(tmp_path, f"debtor,creditor,amount\nA,B,1\n{'A' * 200_000},B,1\n")
+    assert [text[:8] for text in found] == ["e.csv:3:"] * 2
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
