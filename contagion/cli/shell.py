@@ -96,22 +96,38 @@ overrides = click.option(
 def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator["Results"]:
     """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written.
 
-    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory.
+    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory, but
+    for one that another process is still at: a usage error.
     """
-    from contagion.runs import recorded, unfinished, write_json
-    from contagion.study.results import Results
+    from contagion.runs import claim, recorded, unfinished, write_json
 
     typed = {"study": ctx.info_name, "command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")}
-    goes_on = unfinished(output, typed | facts)
-    with recorded(output if goes_on else place(output, name), typed | facts, goes_on=goes_on):
-        results = Results(output / "runs.jsonl")
-        try:
-            yield results
-        except BaseException:
-            click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
-            raise
-        write_json(output / "manifest.json", {"status": "complete"} | typed | facts)
-        results.discard()
+    manifest = typed | facts
+    if not unfinished(output, manifest):
+        claim(place(output, name), manifest)
+    with _alone(output) as results:
+        if not unfinished(output, manifest):  # it came to its end while we were on our way
+            results.discard()
+            place(output, name)  # refuses
+        with recorded(output, manifest, goes_on=True):
+            try:
+                yield results
+            except BaseException:
+                click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
+                raise
+            write_json(output / "manifest.json", {"status": "complete"} | manifest)
+            results.discard()
+
+
+def _alone(output: Path) -> "Results":
+    """Return the finished runs of a study; a usage error where another process is at it."""
+    from contagion.study.results import Results
+
+    try:
+        return Results(output / "runs.jsonl")
+    except BlockingIOError:
+        what = "another process is at this study: wait until it has ended, or name another directory"
+        raise click.UsageError(f"{output}: {what}") from None
 
 
 def advise(model: "Scenario", until_us: int | None, shock: bool = True) -> None:
