@@ -335,6 +335,18 @@ def test_the_graph_may_go_into_a_file() -> None:
     assert Path("edges.csv").read_text(encoding="utf-8").startswith("source,target,role,name,latency_us,quantity")
 
 
+@pytest.mark.parametrize("arguments", [["graph", "cascade.toml"], ["reference"]])
+def test_a_file_of_that_name_is_not_written_over(arguments: list[str]) -> None:
+    Path("mine").write_text("mine", encoding="utf-8")
+    for path in ("mine", "mine/page"):
+        result = invoke(*arguments, "-o", path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.splitlines()[-1] == "Error: mine is there already and is not overwritten"
+    assert Path("mine").read_text(encoding="utf-8") == "mine"
+    assert invoke(*arguments, "-o", "new/page").exit_code == 0
+    assert Path("new/page").read_text(encoding="utf-8") == invoke(*arguments).stdout
+
+
 def test_an_interrupted_run_says_so_and_how_to_run_again(here: Path) -> None:
     long = ["-s", "horizon=400d", "-s", "nodes.oracle.heartbeat=1s", "-s", "nodes.eth.yield_rate=0.01"]
     process = in_process("run", "cascade.toml", "-o", "out", *long, "--quiet")
