@@ -68,6 +68,13 @@ def test_the_sentence_counts_the_shocks_that_a_graph_states(shocks: list[dict[st
     assert ("hit by 1 shock (sale)" if shocks else "without any shock") in lead
 
 
+@pytest.mark.parametrize(("at", "hit"), [("10min", "hit by 2 shocks (sale)"), ("11min", "hit by 1 shock (sale)")])
+def test_a_shock_after_the_end_did_not_hit(at: str, hit: str) -> None:
+    second = f'[[shocks]]\nkind = "sale"\nmarket = "pool"\nasset = "eth"\nquantity = 1\nat = "{at}"\n\n'
+    run = cg.run(cg.loads(CASCADE.replace("[switches.liquidators]", second + "[switches.liquidators]")), twins=False)
+    assert f"over 10min, {hit}; seed 0." in parsed(html(run)).all("p", "lead")[0].text
+
+
 def test_page_and_picture_tell_moments_as_one_clock() -> None:
     page, run = page_of_cascade(), cascade()
     ticks = [tick.text for tick in page.all("text", "tick") if ":" in tick.text]

@@ -134,6 +134,8 @@ def test_a_summary_that_was_edited_wrongly_is_named(key: str, value: Any) -> Non
         ("graph.json", lambda graph: graph["edges"][0].update(target=[])),
         ("graph.json", lambda graph: graph["nodes"][0].update(asset=["eth"])),
         ("graph.json", lambda graph: graph["nodes"][0].update(assets=3)),
+        ("graph.json", lambda graph: graph["graph"]["shocks"][0].update(at="soon")),
+        ("graph.json", lambda graph: graph["graph"]["shocks"][0].update(at=[3])),
         ("manifest.json", lambda manifest: manifest.update(end_us="soon")),
         ("manifest.json", lambda manifest: manifest.update(overrides=3)),
         ("summary.json", lambda facts: facts.update(links={"seen": {"fall": 3}, "order": {}})),
