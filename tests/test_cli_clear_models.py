@@ -32,6 +32,17 @@ def test_a_share_of_failed_debtors_fails_a_bank_round_by_round() -> None:
     assert alone["waves"] == [["A"]]
 
 
+@pytest.mark.parametrize(("share", "says"), [("1", "100%"), ("0.6", "60%"), ("0.125", "12.5%")])
+def test_a_threshold_is_said_as_a_share_of_all_debtors(share: str, says: str) -> None:
+    found = cleared(edges([[0, 1], [0, 0]]), "--model", "threshold", "--seed-bank", "A", "--threshold", share)
+    assert f"a bank fails when {says} of its debtors have failed, by number" in found["notes"][0]
+
+
+def test_a_threshold_of_nothing_is_no_share() -> None:
+    result = invoke(edges([[0, 1], [0, 0]]), "--model", "threshold", "--seed-bank", "A", "--threshold", "0")
+    assert (result.exit_code, "state a share above 0" in result.stderr) == (2, True)
+
+
 def ring() -> list[str]:
     """Write the ring of three banks of Barucca and others, their figure 2."""
     path = edges([[0, 0, 0.5], [0.5, 0, 0], [0, 0.5, 0]])

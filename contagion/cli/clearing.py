@@ -96,7 +96,9 @@ _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
     help="Share lost first: of equity (debtrank), external assets (neva, cross-holdings), prices.",
 )
 @click.option(
-    "--threshold", type=_SHARE, help="Share of failed debtors that fails a bank; of its value that it must keep."
+    "--threshold",
+    type=_SHARE,
+    help="Share of its debtors whose failure fails a bank, above 0 (threshold), or of its value that it must keep.",
 )
 @click.option("--valuation", type=click.Choice(["eisenberg-noe", "debtrank", "furfine"]), help="Of claims, in neva.")
 @click.option("--depth", type=_ABOVE, help="Money whose sale, at the first pace, takes a whole price.")
@@ -182,6 +184,8 @@ def _options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if absent := [key for key in MODELS[model].required if key not in given]:
         words = " and ".join(f"--{key.replace('_', '-')}" for key in absent)
         raise click.UsageError(f"{model} needs {words}")
+    if model == "threshold" and not given["threshold"]:
+        raise click.UsageError("--threshold 0 would fail every bank before anything happens: state a share above 0")
     return DEFAULTS | given
 
 
