@@ -10,19 +10,18 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import pytest
-from click.testing import CliRunner, Result
 
 import contagion
-from contagion.cli import main
 from contagion.scenario import load
-from tests.processes import in_process
+from tests.processes import in_process, invoke
 from tests.scenarios import CASCADE
+
+pytestmark = pytest.mark.usefixtures("here")
 
 HEAVY = ("numpy", "scipy", "networkx", "pydantic", "pyarrow", "rich", "simpy", "matplotlib")
 KEYS = {
@@ -43,18 +42,6 @@ LOSSES = {
     "deadweight",
     "terms",
 }
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def run_json(*arguments: str) -> dict[str, Any]:

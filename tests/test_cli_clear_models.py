@@ -1,7 +1,6 @@
 """`contagion clear` beyond clearing, defaults and distress: thresholds, valuation, shares in each other, fire sales."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,7 @@ from contagion.finance.leverage_constraint import indirect_contagion
 from tests.cases import published
 from tests.exposure_files import LETTERS, cleared, column, edges, invoke, letters, nodes, table, transposed
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
+pytestmark = pytest.mark.usefixtures("empty")
 
 
 def test_a_share_of_failed_debtors_fails_a_bank_round_by_round() -> None:

@@ -11,32 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import contagion as cg
-from contagion.cli import main
 from contagion.readers import tables
 from contagion.study import fragility, knockouts
 from contagion.study.executors import InProcess, local
 from contagion.study.knockouts import Plan, carry_out
 from contagion.study.results import Results, rows_by_key
-from tests.processes import in_process
+from tests.processes import in_process, invoke
 from tests.scenarios import CASCADE
+
+pytestmark = pytest.mark.usefixtures("here")
 
 ATTRIBUTE = ["attribute", "cascade.toml", "--seeds", "3", "--no-twins", "--quiet", "-j", "1"]
 FRAGILITY = ["fragility", "cascade.toml", "--shock", "shocks.0.quantity", "--from", "200", "--to", "400"]
 FRAGILITY += ["--points", "2", "--seeds", "2", "--quiet", "-j", "1"]
 STUDIES = [(ATTRIBUTE, knockouts, "attribution"), (FRAGILITY, fragility, "fragility")]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def status(directory: str) -> str:
