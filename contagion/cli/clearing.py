@@ -138,8 +138,8 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     if options["as_json"]:
         shell.print_json(found)
         return
-    from contagion.terminal import console_on
     from contagion.terminal.clearing import clearing_text
+    from contagion.terminal.console import console_on
 
     click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
 

@@ -94,7 +94,7 @@ def _print(result: "Fragility", as_json: bool, currency: str) -> None:
     if as_json:
         shell.print_json(result.facts)
         return
-    from contagion.terminal import console_on
+    from contagion.terminal.console import console_on
     from contagion.terminal.fragility import fragility_text
 
     click.echo(fragility_text(console_on(sys.stdout), result.facts, currency), nl=False)

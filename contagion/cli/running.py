@@ -147,6 +147,7 @@ def _add_times(result: "Run", wall_s: float) -> None:
 
 
 def _print_summary(result: "Run", directory: str) -> None:
-    from contagion.terminal import console_on, summary_text
+    from contagion.terminal import summary_text
+    from contagion.terminal.console import console_on
 
     click.echo(summary_text(console_on(sys.stdout), result, directory), nl=False)

@@ -86,7 +86,7 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if options["as_json"]:
         shell.print_json(result.facts)
     else:
-        from contagion.terminal import console_on
+        from contagion.terminal.console import console_on
         from contagion.terminal.knockouts import attribution_text
 
         about = {name: switch.about for name, switch in model.params.switches.items()}
