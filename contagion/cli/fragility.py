@@ -37,11 +37,11 @@ def _size(ctx: click.Context, parameter: click.Parameter, text: str) -> Decimal:
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=10, show_default=True, metavar="N", help="Runs of each size."
 )
-@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.first_seed
+@shell.jobs
 @shell.overrides
 @shell.reduced
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @click.option("--plot", is_flag=True, help="Draw fragility.png into DIR.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write fragility.csv and fragility.json."

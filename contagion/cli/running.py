@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-shock", is_flag=True, help="The control run: everything but the shocks.")
 @click.option("--no-twins", is_flag=True, help="Skip the control and frozen twins (no exogenous/endogenous split).")
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @shell.reduced
 @click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
 @click.option(

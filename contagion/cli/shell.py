@@ -86,6 +86,9 @@ allow_code = click.option("--allow-code", is_flag=True, help="Trust kinds that a
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 quiet = click.option("--quiet", is_flag=True, help="No progress.")
+until = click.option("--until", "until_us", callback=duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+first_seed = click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
+jobs = click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
 reduced = click.option("--reduced", is_flag=True, help="Apply the scenario's own [reduced] table.")
 overrides = click.option(
     "-s", "--set", "overrides", multiple=True, callback=assignments, metavar="KEY=VALUE", help="Change a value."

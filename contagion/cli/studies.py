@@ -37,15 +37,15 @@ def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) ->
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N", help="Pairs of runs."
 )
-@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.first_seed
+@shell.jobs
 @shell.overrides
 @shell.reduced
 @click.option(
     "--market", "markets", multiple=True, metavar="NAME", help="Compare its low, too; of 'alt*' the worst drawdown."
 )
 @click.option("--no-twins", is_flag=True, help="Skip the twins of every run: a third of the time, no amplification.")
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write attribution.csv and attribution.json."
 )
