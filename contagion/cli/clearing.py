@@ -1,7 +1,6 @@
 """`clear`: a classical model on an exposure file."""
 
 import math
-import sys
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -139,9 +138,8 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
         shell.print_json(found)
         return
     from contagion.terminal.clearing import clearing_text
-    from contagion.terminal.console import console_on
 
-    click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
+    shell.print_text(clearing_text, found)
 
 
 def _read(file: Path, model: str, options: Mapping[str, Any]) -> "Exposures | Holdings":

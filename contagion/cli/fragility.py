@@ -1,6 +1,5 @@
 """`fragility`: how a scenario answers to a shock of growing size."""
 
-import sys
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -94,10 +93,9 @@ def _print(result: "Fragility", as_json: bool, currency: str) -> None:
     if as_json:
         shell.print_json(result.facts)
         return
-    from contagion.terminal.console import console_on
     from contagion.terminal.fragility import fragility_text
 
-    click.echo(fragility_text(console_on(sys.stdout), result.facts, currency), nl=False)
+    shell.print_text(fragility_text, result.facts, currency)
 
 
 def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None" = None) -> "Fragility":

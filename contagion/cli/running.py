@@ -1,6 +1,5 @@
 """`run` and `verify`: a scenario becomes a run directory, and a run directory is run again."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +147,5 @@ def _add_times(result: "Run", wall_s: float) -> None:
 
 def _print_summary(result: "Run", directory: str) -> None:
     from contagion.terminal import summary_text
-    from contagion.terminal.console import console_on
 
-    click.echo(summary_text(console_on(sys.stdout), result, directory), nl=False)
+    shell.print_text(summary_text, result, directory)

@@ -219,6 +219,13 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
+def print_text(text: Callable[..., str], *facts: Any) -> None:
+    """Print what a function of `terminal` makes of facts for the console that standard output is."""
+    from contagion.terminal.console import console_on
+
+    click.echo(text(console_on(sys.stdout), *facts), nl=False)
+
+
 def _report_bug(error: Exception, debug: bool) -> None:
     """Say that it is our fault, and keep the traceback where the user can find it."""
     import tempfile

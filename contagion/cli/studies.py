@@ -1,6 +1,5 @@
 """`attribute`, and whatever else makes many runs."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,11 +85,10 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if options["as_json"]:
         shell.print_json(result.facts)
     else:
-        from contagion.terminal.console import console_on
         from contagion.terminal.knockouts import attribution_text
 
         about = {name: switch.about for name, switch in model.params.switches.items()}
-        click.echo(attribution_text(console_on(sys.stdout), result.facts, about, model.params.currency), nl=False)
+        shell.print_text(attribution_text, result.facts, about, model.params.currency)
     if result.failed:
         ctx.exit(shell.SOME_FAILED)
 
