@@ -1,7 +1,6 @@
 """`contagion clear` beyond clearing, defaults and distress: thresholds, valuation, shares in each other, fire sales."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,7 @@ from contagion.finance.leverage_constraint import indirect_contagion
 from tests.cases import published
 from tests.exposure_files import LETTERS, cleared, column, edges, invoke, letters, nodes, table, transposed
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
+pytestmark = pytest.mark.usefixtures("empty")
 
 
 def test_a_share_of_failed_debtors_fails_a_bank_round_by_round() -> None:
@@ -30,6 +25,17 @@ def test_a_share_of_failed_debtors_fails_a_bank_round_by_round() -> None:
         edges([[0, 0, 0], [0, 0, 1], [1, 1, 0]]), "--model", "threshold", "--seed-bank", "A", "--threshold", "0.6"
     )
     assert alone["waves"] == [["A"]]
+
+
+@pytest.mark.parametrize(("share", "says"), [("1", "100%"), ("0.6", "60%"), ("0.125", "12.5%")])
+def test_a_threshold_is_said_as_a_share_of_all_debtors(share: str, says: str) -> None:
+    found = cleared(edges([[0, 1], [0, 0]]), "--model", "threshold", "--seed-bank", "A", "--threshold", share)
+    assert f"a bank fails when {says} of its debtors have failed, by number" in found["notes"][0]
+
+
+def test_a_threshold_of_nothing_is_no_share() -> None:
+    result = invoke(edges([[0, 1], [0, 0]]), "--model", "threshold", "--seed-bank", "A", "--threshold", "0")
+    assert (result.exit_code, "state a share above 0" in result.stderr) == (2, True)
 
 
 def ring() -> list[str]:

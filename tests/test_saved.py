@@ -9,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import contagion as cg
-from contagion.cli import main
+from tests.processes import invoke
 from tests.scenarios import CASCADE
 
 EXPECTED = """
@@ -39,10 +38,6 @@ READERS = (
 )  # fmt: skip
 JSON_FILES = ("manifest.json", "graph.json", "summary.json", "books.json", "scenario.resolved.json")
 TABLES = ("events", "postings", "prices", "contributions", "failures", "balances", "accounts", "bilateral", "losses")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """`clear`: a classical model on an exposure file."""
 
 import math
-import sys
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -96,7 +95,9 @@ _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
     help="Share lost first: of equity (debtrank), external assets (neva, cross-holdings), prices.",
 )
 @click.option(
-    "--threshold", type=_SHARE, help="Share of failed debtors that fails a bank; of its value that it must keep."
+    "--threshold",
+    type=_SHARE,
+    help="Share of its debtors whose failure fails a bank, above 0 (threshold), or of its value that it must keep.",
 )
 @click.option("--valuation", type=click.Choice(["eisenberg-noe", "debtrank", "furfine"]), help="Of claims, in neva.")
 @click.option("--depth", type=_ABOVE, help="Money whose sale, at the first pace, takes a whole price.")
@@ -136,10 +137,9 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     if options["as_json"]:
         shell.print_json(found)
         return
-    from contagion.terminal import console_on
     from contagion.terminal.clearing import clearing_text
 
-    click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
+    shell.print_text(clearing_text, found)
 
 
 def _read(file: Path, model: str, options: Mapping[str, Any]) -> "Exposures | Holdings":
@@ -182,6 +182,8 @@ def _options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if absent := [key for key in MODELS[model].required if key not in given]:
         words = " and ".join(f"--{key.replace('_', '-')}" for key in absent)
         raise click.UsageError(f"{model} needs {words}")
+    if model == "threshold" and not given["threshold"]:
+        raise click.UsageError("--threshold 0 would fail every bank before anything happens: state a share above 0")
     return DEFAULTS | given
 
 

@@ -124,7 +124,8 @@ def threshold(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
     found = threshold_cascade(exposures.owes, needed, seeds)
     at_stake = exposures.owes.T @ (found.wave >= 0).astype(np.float64)
     columns = {"debtors": debtors, "needed": needed, "failed debtors": found.losses}
-    notes = (f"a bank fails when {options['threshold']:.6g} of its debtors have, by number; losses are claims on them",)
+    share = f"{options['threshold'] * 100:.6g}% of its debtors have failed"
+    notes = (f"a bank fails when {share}, by number; losses are claims on them",)
     return Outcome(found.waves, 0, at_stake, columns, {"claims on who has failed": float(at_stake.sum())}, notes)
 
 
