@@ -10,7 +10,7 @@ import pytest
 
 from contagion.finance.leverage_constraint import indirect_contagion
 from contagion.finance.system_fire_sale import system_fire_sale
-from tests.cases import published, third_party
+from tests.cases import published, stressed_banks, third_party
 from tests.exposure_files import LETTERS, cleared, column, edges, invoke, letters, nodes, table, transposed
 
 
@@ -180,16 +180,29 @@ def test_a_panic_is_the_least_solution_and_has_no_rounds() -> None:
 
 def in_steps(case: dict[str, Any], scenario: str) -> list[str]:
     """Write the 48 banks of the stress test of 2018; return the arguments that read them."""
-    terms, rows = case["inputs"]["scenarios"][scenario], case["inputs"]["banks"]
-    held, own = [("bank", "asset", "amount")], [("name", "cash", "external_assets", "loans", "equity")]
-    for row in rows:
-        size, bonds, government = row["CET1"] / (row["leverage_pct"] / 100), row["debt_sec"], row["gov"]
-        held += [(row["id"], "corporate", bonds - government), (row["id"], "government", government)]
-        own += [(row["id"], 0.05 * size, 0.95 * size - bonds, (size - row["CET1"]) / 2, row["CET1"])]
+    terms, banks = case["inputs"]["scenarios"][scenario], stressed_banks()
+    equity = [row["CET1"] for row in case["inputs"]["banks"]]
+    names = [row["id"] for row in case["inputs"]["banks"]]
+    held = [
+        ("bank", "corporate", "government"),
+        *((name, *row) for name, row in zip(names, banks.holdings, strict=True)),
+    ]
+    rows = zip(names, banks.cash, banks.other, banks.loans, equity, strict=True)
+    own = [("name", "cash", "external_assets", "loans", "equity"), *rows]
     impact = -np.log1p(-terms["price_impact"]) / 0.05  # published by the sale of 5% of what is held
     options = ["--shock", str(terms["shock"]), "--seed-asset", "government", "--impact", str(impact)]
     buffer = ["--buffer-ratio", str(terms["lam_buffer"])]
-    return [table(held, "h.csv"), "--nodes", table(own, "n.csv"), "--model", "eba-2018", *options, *buffer]
+    return [
+        table(held, "m.csv"),
+        "--orientation",
+        "asset",
+        "--nodes",
+        table(own, "n.csv"),
+        "--model",
+        "eba-2018",
+        *options,
+        *buffer,
+    ]
 
 
 @pytest.mark.parametrize("scenario", ["s00_pi5_control", "s20_pi5", "s20_pi1", "s15_pi1", "s15_pi1_targeting"])
