@@ -262,7 +262,7 @@ LACKING = {
     "a market that is too small": (
         ["cifuentes-ferrucci-shin", "--minimum-ratio", "0.07", "--depth", "0.01"],
         {"cash": [1, 1], "external_assets": [9, 5], "external_liabilities": [1, 1]},
-        "n.csv: external assets of 14 are 1400 times the depth, which leaves no price; expected a --depth of at least",
+        "n.csv: external assets of 14 are 1400 times the depth, which leaves no price; expected a --depth well above",
     ),
     "no loans": (
         ["eba-2018", "--impact", "1", "--buffer-ratio", "0.04"], {"cash": [1, 1], "equity": [1, 1]},

@@ -57,7 +57,7 @@ def _file(exposures: "Exposures | Holdings", form: str) -> str:
 def columns_of(exposures: "Exposures | Holdings", **needed: str) -> list[Any]:
     """Return columns of the file of nodes by their names; refuse all that are missing, each with what it says."""
     known, file = exposures.columns, _file(exposures, "nodes")
-    given = any(part.form == "nodes" for part in exposures.provenance)
+    given = any(part.form in ("nodes", "totals") for part in exposures.provenance)
     fix = "add it, or map its title with --columns" if given else "give a file of nodes with --nodes"
     if missing := [key for key in needed if key not in known]:
         texts = [f"the model needs {needed[key]}; expected a column {key!r}; {fix}" for key in missing]

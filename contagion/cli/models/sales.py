@@ -37,9 +37,7 @@ def cifuentes_ferrucci_shin(exposures: "Exposures", options: Mapping[str, Any]) 
     least, depth, owes = options["solution"] == "least", options["depth"], exposures.owes
     if not (most := illiquid.sum() / depth) < MOST_SOLD:
         what = f"external assets of {illiquid.sum():.6g} are {most:.6g} times the depth, which leaves no price"
-        raise refuse(
-            exposures, f"{what}; expected a --depth of at least {illiquid.sum() / MOST_SOLD:.3g}; is it money?"
-        )
+        raise refuse(exposures, f"{what}; expected a --depth well above {illiquid.sum() / MOST_SOLD:.3g}; is it money?")
     solve = model.least_fire_sale_clearing if least else model.fire_sale_clearing
     found = solve(liquid, illiquid, owes, outside, options["minimum_ratio"], 1 / depth)
     owed = owes.sum(axis=1) + outside
