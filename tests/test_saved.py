@@ -120,7 +120,9 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "a shock that is none": ("scenario.resolved.json", lambda s: s.update(shocks=[3]), "shocks[0]: "),
     "books without marks": ("books.json", lambda b: b.pop("marks"), "marks: "),
     "marks of too few": ("books.json", lambda b: b["marks"].pop(), "marks: has "),
-    "a mark of nothing": ("books.json", lambda b: b["marks"][0].__setitem__(0, 99), "marks: expected numbers from 0"),
+    "a mark of nothing": ("books.json", lambda b: b["marks"].__setitem__(0, 99), "marks: expected numbers from 0"),
+    "a mark of nobody": ("books.json", lambda b: b["own_marks"].append([99, 0, 0]), "own_marks[0]: expected numbers"),
+    "half a mark": ("books.json", lambda b: b["own_marks"].append([0, 0]), "own_marks["),
     "an opening after the end": ("books.json", lambda b: b.update(opening=10**6), "opening: expected the number of"),
 }  # fmt: skip
 

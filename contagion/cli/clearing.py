@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, Any] = {
     "senior": False, "solution": "greatest", "seed_bank": (), "seed_asset": (), "shock": None, "depth": None,
+    "minimum_ratio": 0.03, "target_ratio": 0.05, "steps": 6,
 }  # fmt: skip
 """What options are where they are not given and a model can do without."""
 
@@ -62,6 +63,7 @@ class _Number(click.FloatRange):
 
 
 _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
+_RATIO = _Number(0, 1, max_open=True)
 
 
 @click.command()
@@ -104,6 +106,13 @@ _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
 @click.option("--impact", type=_ABOVE, help="Prices are exp(-IMPACT x) when a share x of what is held is sold.")
 @click.option("--max-leverage", type=_LEVERAGE, help="Assets over equity beyond which a bank sells.")
 @click.option("--target-leverage", type=_LEVERAGE, help="Assets over equity that it then goes down to.")
+@click.option(
+    "--minimum-ratio", type=_RATIO,
+    help="Equity over assets below which a bank sells (cifuentes-ferrucci-shin) or is in default (eba-2018: 0.03).",
+)  # fmt: skip
+@click.option("--buffer-ratio", type=_SHARE, help="Equity over assets below which a bank sells before it must.")
+@click.option("--target-ratio", type=_SHARE, help="Equity over assets that it then goes up to; default: 0.05.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Of sales, in eba-2018; default: 6.")
 @click.option("--senior", is_flag=True, default=None, help="External creditors are paid before banks.")
 @click.option(
     "--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several."
@@ -128,7 +137,7 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
         outcome = MODELS[model].solve(exposures, chosen)
     except BadInput:
         raise
-    except ValueError as error:  # what a model alone can know about the figures
+    except (ValueError, RuntimeError) as error:  # what a model alone can know about the figures
         raise BadInput([Problem(str(file), 0, 0, "", f"{model}: {error}")]) from None
     given = {key: chosen[key] for key in MODELS[model].options}
     found = facts(model, given, exposures, outcome)
