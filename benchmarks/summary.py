@@ -44,12 +44,13 @@ def books(opening: int) -> Books:
     """Return 60 assets (money and coins, contracts, costs of contracts) and a feed for each of the first 40."""
     coins = [f"coin{i:02}" for i in range(COINS)]
     assets = [*coins, *(f"{c}-perp" for c in coins), *(f"{c}-cost" for c in coins)]
-    marks = [[*range(2 * COINS), *[USD] * COINS] for _ in HOLDERS]
-    marks[EXCHANGE][1:COINS] = range(COINS + 1, 2 * COINS)
+    marks = [*range(2 * COINS), *[USD] * COINS]
+    own_marks = [(EXCHANGE, coin, COINS + coin) for coin in range(1, COINS)]
     size, count = len(HOLDERS), len(assets)
     return Books(
         KINDS, HOLDERS, ["population"] * size, (["outside", "cefi", "cefi", "defi"] * size)[:size], HOLDERS, assets,
-        [8] * count, [-1] * count, [-1] * count, [-1] * count, assets[: 2 * COINS], marks, WORLD, [], opening, "USD", 6,
+        [8] * count, [-1] * count, [-1] * count, [-1] * count, assets[: 2 * COINS], marks, own_marks, WORLD, [],
+        opening, "USD", 6,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import tempfile
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -270,10 +271,10 @@ def _balances(sim: Simulation) -> dict[str, Any]:
     """
     ledger = sim.ledger
     rows = [
-        (holder, -1, asset, balance)
+        (holder, -1, asset, row[asset])
         for holder, row in enumerate(ledger.balances)
-        for asset, balance in enumerate(row)
-        if balance and (holder, asset) not in ledger.members
+        for asset in compress(range(len(row)), row)
+        if (holder, asset) not in ledger.members
     ]
     parts = []
     for (holder, asset), column in sorted(ledger.members.items(), key=lambda item: item[0]):
@@ -299,6 +300,7 @@ def _block(holder: Any, members: Any, asset: Any, balances: Any) -> dict[str, An
 
 def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
     nodes, assets = sim.network.nodes, sim.ledger.assets
+    marks, own_marks = _marks(sim, graph)
     return Books(
         kinds=list(sim.log.kinds),
         holders=list(sim.network.names),
@@ -311,7 +313,8 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
         issuers=[min(asset.issuers - {sim.world}, default=-1) for asset in assets],
         creditors=[-1 if asset.creditor is None else asset.creditor for asset in assets],
         feeds=list(sim.feed_names),
-        marks=_marks(sim, graph),
+        marks=marks,
+        own_marks=own_marks,
         world=sim.world,
         outside=[
             sim.network.ids[name] for name, data in sorted(graph.nodes(data=True)) if not data.get("perimeter", True)
@@ -322,37 +325,31 @@ def _books(sim: Simulation, graph: nx.MultiDiGraph) -> Books:
     )
 
 
-def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> list[list[int]]:
-    """Return, per holder and asset, the feed by which the holder values it.
+def _marks(sim: Simulation, graph: nx.MultiDiGraph) -> tuple[list[int], list[tuple[int, int, int]]]:
+    """Return, per asset, the feed by which it is valued, and (holder, asset, feed) where a holder has another.
 
-    That is what its `marks` say; else, for a lender, the oracle it reads; for an issuer's own token, par (the
-    reference price); else the asset's market, and its reference price where it has none.
+    A holder's own is what its `marks` say; else, for an issuer's own token, par (the reference price); else, for a
+    lender, the oracle it reads. Everybody's is the asset's market, and its reference price where it has none.
     """
     by_node: dict[tuple[str, int], Feed] = {}
     for mechanism, node in zip(sim.mechanisms, sim.network.nodes, strict=True):
         for asset, feed in getattr(mechanism, "feeds", {}).items():
             by_node[node.name, asset] = feed
-    claims = {asset: feed.market for (_, asset), feed in sim.feeds.items() if asset in sim.underlying}
-    default = []
+    common = {asset: feed.market for (_, asset), feed in sim.feeds.items() if asset in sim.underlying}
+    own: dict[tuple[int, int], int] = {}
+    for holder, mechanism in enumerate(sim.mechanisms):
+        own |= {(holder, asset): feed.market for asset, feed in getattr(mechanism, "reads", {}).items()}
     for number, asset in enumerate(sim.ledger.assets):
-        if number in claims:
-            default.append(claims[number])
-            continue
-        market = graph.nodes[asset.name].get("market")
-        feed = by_node.get((market, number)) or by_node[asset.name, number]
-        default.append(feed.market)
-    rows = []
-    for number, node in enumerate(sim.network.nodes):
-        row = list(default)
-        for asset, feed in getattr(sim.mechanisms[number], "reads", {}).items():
-            row[asset] = feed.market
-        for asset, facts in enumerate(sim.ledger.assets):
-            if asset not in claims and number in facts.issuers - {sim.world}:
-                row[asset] = by_node[facts.name, asset].market
+        if number not in common:
+            market = graph.nodes[asset.name].get("market")
+            common[number] = (by_node.get((market, number)) or by_node[asset.name, number]).market
+            for issuer in asset.issuers - {sim.world}:
+                own[issuer, number] = by_node[asset.name, number].market
+    for holder, node in enumerate(sim.network.nodes):
         for name, market in graph.nodes[node.name].get("marks", {}).items():
             number = sim.assets[name]
             if (market, number) not in by_node:
                 raise Misfit(("nodes", node.name, "marks", name), f"{market!r} has no price of {name!r}")
-            row[number] = by_node[market, number].market
-        rows.append(row)
-    return rows
+            own[holder, number] = by_node[market, number].market
+    others = sorted((*pair, feed) for pair, feed in own.items() if feed != common[pair[1]])
+    return [common[number] for number in range(len(sim.ledger.assets))], others

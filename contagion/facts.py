@@ -72,9 +72,10 @@ def shown(value: Any, width: int = 100) -> str:
     """
     if isinstance(value, Mapping | Summary):
         table = vars(value) if isinstance(value, Summary) else value
-        inside = ", ".join(f"{key} {shown(item)}" for key, item in table.items())
-        if len(inside) <= width and not any(isinstance(item, Mapping | Summary) for item in table.values()):
-            return inside
+        if not any(isinstance(item, Mapping | Summary) for item in table.values()):
+            inside = ", ".join(f"{key} {shown(item)}" for key, item in table.items())
+            if len(inside) <= width:
+                return inside
         names = ", ".join(map(str, table))
         return f"{len(table)} inside: {names if len(names) <= width - 30 else names[: width - 33] + '...'}"
     if isinstance(value, list):

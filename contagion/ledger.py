@@ -12,6 +12,7 @@ members, in an array or sparse, is its own affair.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -142,18 +143,21 @@ class Ledger:
     """
 
     holders: Sequence[str]
-    assets: Sequence[Asset]
-    balances: list[list[int]] = field(init=False)
+    assets: list[Asset]
     members: dict[tuple[int, int], Column] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.balances = [[0] * len(self.assets) for _ in self.holders]
-        self._sums = [0] * len(self.assets)
+        self.assets, self._sums = list(self.assets), [0] * len(self.assets)
+
+    @cached_property
+    def balances(self) -> list[list[int]]:
+        """Return the rows of all holders, made when they are first asked for: until then assets come at no cost."""
+        return [[0] * len(self.assets) for _ in self.holders]
 
     def add_asset(self, asset: Asset) -> int:
         """Return the column of a new asset, empty for everybody."""
-        self.assets = [*self.assets, asset]
-        for row in (*self.balances, self._sums):
+        self.assets.append(asset)
+        for row in (*self.__dict__.get("balances", ()), self._sums):
             row.append(0)
         return len(self.assets) - 1
 

@@ -54,9 +54,10 @@ _NAMED = {
 class Books:
     """Names and the facts that turn quantities into values.
 
-    marks : per holder and asset, the feed (an index into `feeds`) by which the holder values it; underlying :
-    per asset, the asset that a claim is worth its own feed's multiple of, or -1; opening : events up to this
-    id made the opening balances; outside : holders beside the world whose losses do not count.
+    marks : per asset, the feed (an index into `feeds`) by which it is valued; own_marks : (holder, asset, feed) where
+    a holder values it by another; underlying : per asset, the asset that a claim is worth its own feed's multiple
+    of, or -1; opening : events up to this id made the opening balances; outside : holders beside the world whose
+    losses do not count.
     """
 
     kinds: list[str]
@@ -70,12 +71,21 @@ class Books:
     issuers: list[int]
     creditors: list[int]
     feeds: list[str]
-    marks: list[list[int]]
+    marks: list[int]
+    own_marks: list[tuple[int, int, int]]
     world: int
     outside: list[int]
     opening: int
     currency: str
     currency_decimals: int
+
+    def mark(self, holder: int, asset: int) -> int:
+        """Return the feed by which a holder values an asset."""
+        return self._own_marks.get((holder, asset), self.marks[asset])
+
+    @cached_property
+    def _own_marks(self) -> dict[tuple[int, int], int]:
+        return {(holder, asset): feed for holder, asset, feed in self.own_marks}
 
 
 @dataclass

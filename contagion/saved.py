@@ -137,8 +137,8 @@ def stated(value: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def check_books(books: Any, path: Path) -> None:
     """Refuse lists of names and ids that do not fit together."""
     holders, assets, feeds = len(books.holders), len(books.assets), len(books.feeds)
-    sizes = dict.fromkeys(("holder_kinds", "domains", "sectors", "marks"), holders)
-    sizes |= dict.fromkeys(("decimals", "underlying", "issuers", "creditors"), assets)
+    sizes = dict.fromkeys(("holder_kinds", "domains", "sectors"), holders)
+    sizes |= dict.fromkeys(("decimals", "underlying", "issuers", "creditors", "marks"), assets)
     for key, size in sizes.items():
         if len(getattr(books, key)) != size:
             raise unreadable(path, f"has {len(getattr(books, key))} entries where {size} are expected", key)
@@ -147,13 +147,13 @@ def check_books(books: Any, path: Path) -> None:
         "creditors": (books.creditors, -1, holders), "outside": (books.outside, 0, holders),
         "world": ([books.world], 0, holders), "decimals": (books.decimals, 0, 40),
         "currency_decimals": ([books.currency_decimals], 0, 40),
-        "marks": ([feed for row in books.marks for feed in row], 0, feeds),
+        "marks": (books.marks, 0, feeds),
     }  # fmt: skip
+    for number, end in enumerate((holders, assets, feeds)):
+        ids[f"own_marks[{number}]"] = ([row[number] for row in books.own_marks], 0, end)
     for key, (values, low, end) in ids.items():
         if any(not low <= value < end for value in values):
             raise unreadable(path, f"expected numbers from {low} to {end - 1}", key)
-    if any(len(row) != assets for row in books.marks):
-        raise unreadable(path, f"has rows that are not of {assets} entries", "marks")
 
 
 def check_table(name: str, columns: Mapping[str, NDArray[Any]], events: int, path: Path) -> None:

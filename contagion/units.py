@@ -77,15 +77,16 @@ def format_duration(time_us: int) -> str:
     return " ".join(parts + [f"{seconds}s"] * bool(rest or not parts))
 
 
-def format_clock(time_us: int) -> str:
-    """Return a time of the run as hours, minutes and seconds to the millisecond.
+def format_clock(time_us: int, digits: int = 3) -> str:
+    """Return a time of the run as hours, minutes and seconds, these with so many decimals.
 
-    >>> format_clock(2_307_043_769)
-    '0:38:27.044'
+    >>> format_clock(2_307_043_769), format_clock(2_307_043_769, 0), format_clock(-500_000)
+    ('0:38:27.044', '0:38:27', '-0:00:00.500')
     """
-    milliseconds = (time_us + 500) // 1_000
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest / 1_000:06.3f}"
+    step = SECOND // 10**digits
+    minutes, rest = divmod((abs(time_us) + step // 2) // step, 60 * 10**digits)
+    seconds = f"{Decimal(rest).scaleb(-digits):0{3 + digits if digits else 2}.{digits}f}"
+    return f"{'-' * (time_us < 0)}{minutes // 60}:{minutes % 60:02d}:{seconds}"
 
 
 def parse_number(value: int | str | Decimal) -> Decimal:

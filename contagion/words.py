@@ -1,9 +1,9 @@
-"""Amounts, counts and the headline of a run in words, the same on a terminal and in a report."""
+"""Amounts, counts and a run's headline in words, and room for words: the same on a terminal, on pages, in pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def shocked(manifest: Mapping[str, Any]) -> bool:
@@ -37,10 +37,17 @@ def money(amount: float) -> str:
     """
     if abs(amount) < 0.005:
         return "0"
-    for size, unit in _UNITS:
-        if abs(amount) >= size * 0.9995:
-            return f"{three(amount / size)}{unit}"
-    return three(amount)
+    size, unit = size_of(abs(amount) / 0.9995)
+    return f"{three(amount / size)}{unit}"
+
+
+def size_of(amount: float) -> tuple[float, str]:
+    """Return a unit of size for an amount, and its letter.
+
+    >>> size_of(2.5e6), size_of(12.0)
+    ((1000000.0, 'M'), (1.0, ''))
+    """
+    return next((pair for pair in _SIZES if amount >= pair[0]), (1.0, ""))
 
 
 def three(amount: float) -> str:
@@ -65,3 +72,29 @@ def count(number: int, noun: str) -> str:
     ('1 run', '2,000 runs')
     """
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return heights moved apart to at least a gap, each as little as may be, in their order, within low and high.
+
+    The least squares are those of an isotonic regression of what is left of each height above a ladder of gaps, found
+    by pooling neighbours that stand in the wrong order (Ayer et al. 1955).
+
+    >>> spread([50.0, 52.0, 10.0], 12.0, 0.0, 60.0), spread([50.0, 52.0, 10.0], 12.0, 0.0, 55.0)
+    ([45.0, 57.0, 10.0], [43.0, 55.0, 10.0])
+    """
+    order = sorted(range(len(heights)), key=lambda place: (heights[place], place))
+    gap = min(gap, (high - low) / max(len(order) - 1, 1))
+    pools: list[tuple[float, int]] = []
+    for rung, place in enumerate(order):
+        total, number = heights[place] - rung * gap, 1
+        while pools and pools[-1][0] / pools[-1][1] > total / number:
+            before, pooled = pools.pop()
+            total, number = total + before, number + pooled
+        pools.append((total, number))
+    levels = [total / number for total, number in pools for _ in range(number)]
+    highest = high - gap * (len(order) - 1)
+    result = [0.0] * len(heights)
+    for rung, (place, level) in enumerate(zip(order, levels, strict=True)):
+        result[place] = round(max(min(level, highest), low) + rung * gap, 6)
+    return result

@@ -5,8 +5,9 @@ Cases that hold the data of others are not part of the project: they are read fr
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "shared" / "evidence" / "cases.json"
@@ -25,3 +26,25 @@ def third_party(case_id: str) -> dict[str, Any]:
         pytest.skip(f"{case_id} holds third-party data, which are not part of the project")
     cases: list[dict[str, Any]] = json.loads(EVIDENCE.read_text(encoding="utf-8"))["cases"]
     return next(case for case in cases if case["id"] == case_id)
+
+
+class Stressed(NamedTuple):
+    """Banks in the reduced form of the stress test of 2018: holdings are corporate and government bonds."""
+
+    holdings: Any
+    cash: Any
+    other: Any
+    loans: Any
+    deposits: Any
+
+
+def stressed_banks() -> Stressed:
+    """Return the 48 banks of FS-01: 5% of assets in cash, half of all debts loans."""
+    rows = third_party("FS-01")["inputs"]["banks"]
+    capital, ratio, bonds, government = (
+        np.array([row[name] for row in rows]) for name in ("CET1", "leverage_pct", "debt_sec", "gov")
+    )
+    size = capital / (ratio / 100)
+    owed, cash = size - capital, 0.05 * size
+    holdings = np.stack([bonds - government, government], axis=1)
+    return Stressed(holdings, cash, size - bonds - cash, owed / 2, owed / 2)

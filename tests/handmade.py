@@ -110,7 +110,7 @@ def books(holders: list[str], assets: list[str], **facts: Any) -> Books:
         "domains": ["defi"] * len(holders), "sectors": ["account"] * len(holders), "assets": assets,
         "decimals": [0] * count, "underlying": [-1] * count, "issuers": [-1] * count,
         "creditors": [-1] * count, "feeds": assets,
-        "marks": [list(range(count)) for _ in holders], "world": 0, "outside": [], "opening": 1, "currency": "USD",
+        "marks": list(range(count)), "own_marks": [], "world": 0, "outside": [], "opening": 1, "currency": "USD",
         "currency_decimals": 6,
     }  # fmt: skip
     return Books(**(given | facts))

@@ -1,4 +1,4 @@
-"""The command line in a process of its own."""
+"""The command line, in this process or in one of its own."""
 
 import os
 import subprocess
@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner, Result
+
 import contagion
+from contagion.cli import main
+
+
+def invoke(*arguments: str) -> Result:
+    """Return what a command printed and its exit code."""
+    return CliRunner().invoke(main, list(arguments))
 
 
 def in_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -1,6 +1,5 @@
 """What is allowed but hardly meant is said, and a run of which no shock happens is refused."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,7 @@ from contagion.cli import main
 from contagion.scenario import load, loads
 from tests.scenarios import CASCADE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
+pytestmark = pytest.mark.usefixtures("empty")
 
 
 def invoke(text: str, *arguments: str) -> Result:

@@ -2,31 +2,21 @@
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contagion.cli import main
 from contagion.errors import BadInput
 from contagion.scenario import loads
 from contagion.study.twins import run
+from tests.processes import invoke
 from tests.scenarios import CASCADE
 
+pytestmark = pytest.mark.usefixtures("empty")
+
 PLACE = re.compile(r"bad\.toml:\d+:\d+: ")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def refused(content: str | bytes, *arguments: str) -> list[str]:

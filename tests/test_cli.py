@@ -10,19 +10,18 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import pytest
-from click.testing import CliRunner, Result
 
 import contagion
-from contagion.cli import main
 from contagion.scenario import load
-from tests.processes import in_process
+from tests.processes import in_process, invoke
 from tests.scenarios import CASCADE
+
+pytestmark = pytest.mark.usefixtures("here")
 
 HEAVY = ("numpy", "scipy", "networkx", "pydantic", "pyarrow", "rich", "simpy", "matplotlib")
 KEYS = {
@@ -43,18 +42,6 @@ LOSSES = {
     "deadweight",
     "terms",
 }
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def run_json(*arguments: str) -> dict[str, Any]:
@@ -333,6 +320,18 @@ def test_the_graph_is_read_back_from_every_format() -> None:
 def test_the_graph_may_go_into_a_file() -> None:
     assert invoke("graph", "cascade.toml", "--format", "csv", "-o", "edges.csv").stdout == ""
     assert Path("edges.csv").read_text(encoding="utf-8").startswith("source,target,role,name,latency_us,quantity")
+
+
+@pytest.mark.parametrize("arguments", [["graph", "cascade.toml"], ["reference"]])
+def test_a_file_of_that_name_is_not_written_over(arguments: list[str]) -> None:
+    Path("mine").write_text("mine", encoding="utf-8")
+    for path in ("mine", "mine/page"):
+        result = invoke(*arguments, "-o", path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.splitlines()[-1] == "Error: mine is there already and is not overwritten"
+    assert Path("mine").read_text(encoding="utf-8") == "mine"
+    assert invoke(*arguments, "-o", "new/page").exit_code == 0
+    assert Path("new/page").read_text(encoding="utf-8") == invoke(*arguments).stdout
 
 
 def test_an_interrupted_run_says_so_and_how_to_run_again(here: Path) -> None:

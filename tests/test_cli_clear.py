@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,9 @@ from contagion.cli.models import MODELS
 from tests.cases import published
 from tests.exposure_files import LETTERS, cleared, column, edges, invoke, letters, nodes, table, transposed
 
+pytestmark = pytest.mark.usefixtures("empty")
+
 EN, FF, DR, RV = (published(case) for case in ("EN-01", "FF-01", "DR-01", "RV-01"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
 
 
 def banks() -> list[dict[str, str]]:

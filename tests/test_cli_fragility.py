@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,9 @@ from click.testing import CliRunner, Result
 from contagion.cli import main
 from tests.scenarios import CASCADE
 
+pytestmark = pytest.mark.usefixtures("here")
+
 RANGE = ["--shock", "shocks.0.quantity", "--from", "200", "--to", "400", "--points", "3"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
 
 
 def fragility(*arguments: str, jobs: int = 1) -> Result:

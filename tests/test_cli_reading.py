@@ -1,27 +1,15 @@
 """What `contagion diff`, `contagion bilateral` and `contagion targets` say of saved runs."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from contagion.cli import main
+from tests.processes import invoke
 from tests.scenarios import CASCADE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def make(directory: str, *arguments: str, scenario: str = "cascade.toml") -> None:

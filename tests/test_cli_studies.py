@@ -4,7 +4,6 @@ import csv
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ from contagion.cli import main
 from tests.processes import in_process
 from tests.scenarios import CASCADE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def attribute(*arguments: str, jobs: int = 1) -> Result:

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,10 @@ from click.testing import CliRunner
 from contagion import runs
 from contagion.cli import main, shell
 from tests.processes import in_process
-from tests.scenarios import CASCADE
+
+pytestmark = pytest.mark.usefixtures("here")
 
 RUN = ("run", "cascade.toml", "--no-twins", "--quiet")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
 
 
 def test_runs_that_begin_in_one_second_have_directories_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

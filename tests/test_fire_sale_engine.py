@@ -18,7 +18,7 @@ from contagion.finance.leverage_constraint import indirect_contagion
 from contagion.finance.system_fire_sale import system_fire_sale
 from contagion.graph import compile_graph
 from contagion.study.twins import run
-from tests.cases import published, third_party
+from tests.cases import published, stressed_banks, third_party
 from tests.classical import deleveraging_price, leverage_targeting
 from tests.fire_sales import (
     Cifuentes,
@@ -281,17 +281,9 @@ def after(rounds: Rounds, hours: int, first: Any) -> Any:
 def test_the_published_banks_default_step_by_step_and_leave_the_published_prices(name: str) -> None:
     """The control's banks are not at rest: two of them begin with so much more that they are, and lose it."""
     case = third_party("FS-01")
-    terms, expected, rows = case["inputs"]["scenarios"][name], case["expected"][name], case["inputs"]["banks"]
-    capital, ratio, bonds, state = (
-        np.array([row[key] for row in rows]) for key in ("CET1", "leverage_pct", "debt_sec", "gov")
-    )
-    size = capital / (ratio / 100)
-    half, cash = (size - capital) / 2, 0.05 * size
+    terms, expected = case["inputs"]["scenarios"][name], case["expected"][name]
     impact = np.full(2, terms["price_impact"])
-    banks = Farmer(
-        np.stack([bonds - state, state], axis=1), cash, size - bonds - cash, half, half, np.array([0, terms["shock"]]),
-        impact, terms["lam_buffer"],
-    )  # fmt: skip
+    banks = Farmer(*stressed_banks(), np.array([0, terms["shock"]]), impact, terms["lam_buffer"])
     rounds = rounds_of(ran(farmer_graph(banks)), 2)
     defaults = np.bincount(list(rounds.defaults.values()), minlength=6).tolist()
     assert [0, *defaults] == expected["defaults_per_step"]

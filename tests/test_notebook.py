@@ -1,6 +1,9 @@
 """What a notebook shows of a run: the figures of the summary, escaped, and nothing from outside the page."""
 
+import copy
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -8,6 +11,7 @@ import networkx as nx
 import pytest
 
 import contagion as cg
+from contagion.facts import Summary
 from contagion.runs import Run
 from contagion.terminal import headline, money
 from tests.scenarios import CASCADE
@@ -100,6 +104,55 @@ def test_a_run_that_was_not_summed_up_is_shown_all_the_same(cascade: Any) -> Non
     bare = Run(cascade.tables, cascade.books, cascade.manifest)
     assert "A run without a summary." in Page(bare._repr_html_()).text
     assert Page(bare.summary._repr_html_())
+
+
+DELETED = object()
+
+
+def paths(table: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in table.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from paths(value, (*above, key))
+
+
+@pytest.mark.parametrize(
+    "edited", [DELETED, None, "x", [], {1: {2: 3}}, float("nan"), 10**400], ids=lambda value: str(value)[:6]
+)
+def test_a_figure_that_was_edited_is_shown_all_the_same(cascade: Any, edited: Any) -> None:
+    run, plain = replace(cascade, facts=copy.deepcopy(cascade.facts)), 0
+    for *above, key in paths(cascade.facts):
+        table = run.facts
+        for name in above:
+            table = table[name]
+        before = dict(table)
+        table.pop(key) if edited is DELETED else table.update({key: edited})
+        text = run._repr_html_()
+        assert text.endswith("</div>")
+        plain += "Not as a run writes it" in text
+        table.clear()
+        table.update(before)
+    assert run.facts == cascade.facts
+    assert plain
+
+
+def test_tables_inside_themselves_are_shown(cascade: Any) -> None:
+    run, summary = replace(cascade, facts=copy.deepcopy(cascade.facts)), cascade.summary
+    run.facts["twins"]["mine"] = run.facts
+    summary.mine = summary
+    assert any("Recursion on dict" in line for line in Page(run._repr_html_()).text)
+    assert any("RecursionError" in line for line in Page(summary._repr_html_()).text)
+    assert "mine: " in repr(summary)
+
+
+@pytest.mark.parametrize("facts", [None, 3, [1], "x"])
+def test_what_is_no_dictionary_is_shown(cascade: Any, facts: Any) -> None:
+    assert any(repr(facts) in line or not facts for line in Page(replace(cascade, facts=facts)._repr_html_()).text)
+
+
+def test_a_market_called_like_a_method_is_shown() -> None:
+    page = Page(Summary.of({"prices": {"to_dict": {"low": 1.0}}}).prices._repr_html_())
+    assert "to_dict" in page.text
 
 
 def test_a_control_run_says_that_it_is_at_rest() -> None:

@@ -24,7 +24,7 @@ def test_the_page_in_docs_is_what_the_command_prints() -> None:
     result = CliRunner().invoke(main, ["reference"])
     assert result.exit_code == 0
     assert result.stdout == reference()
-    assert PAGE.read_text(encoding="utf-8") == reference(), "run: contagion reference -o docs/model-reference.md"
+    assert PAGE.read_text(encoding="utf-8") == reference(), "run: contagion reference > docs/model-reference.md"
 
 
 def test_the_command_writes_a_file(tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ def test_a_saved_run_is_loaded_with_equal_tables_and_summary(cascade: Any, saved
     assert (loaded.graph, loaded.source) == (cascade.graph, CASCADE)
 
 
+def test_only_who_values_an_asset_unlike_the_others_has_marks_of_its_own(cascade: Any) -> None:
+    books = cascade.books
+    own = [(books.holders[holder], books.assets[asset], books.feeds[feed]) for holder, asset, feed in books.own_marks]
+    assert own == [("lender", "eth", "oracle")]
+    lender, eth = books.holders.index("lender"), books.assets.index("eth")
+    assert [books.feeds[books.mark(holder, eth)] for holder in (lender, books.world)] == ["oracle", "pool"]
+    assert cg.run(cg.load("interbank", reduced=True), twins=False).books.own_marks == []
+
+
 def test_a_loaded_run_answers_why_as_the_run_did(cascade: Any, saved: Path) -> None:
     assert load_run(saved).why("second") == cascade.why("second")
 

@@ -9,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import contagion as cg
-from contagion.cli import main
+from tests.processes import invoke
 from tests.scenarios import CASCADE
 
 EXPECTED = """
@@ -39,10 +38,6 @@ READERS = (
 )  # fmt: skip
 JSON_FILES = ("manifest.json", "graph.json", "summary.json", "books.json", "scenario.resolved.json")
 TABLES = ("events", "postings", "prices", "contributions", "failures", "balances", "accounts", "bilateral", "losses")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +120,9 @@ EDITS: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "a shock that is none": ("scenario.resolved.json", lambda s: s.update(shocks=[3]), "shocks[0]: "),
     "books without marks": ("books.json", lambda b: b.pop("marks"), "marks: "),
     "marks of too few": ("books.json", lambda b: b["marks"].pop(), "marks: has "),
-    "a mark of nothing": ("books.json", lambda b: b["marks"][0].__setitem__(0, 99), "marks: expected numbers from 0"),
+    "a mark of nothing": ("books.json", lambda b: b["marks"].__setitem__(0, 99), "marks: expected numbers from 0"),
+    "a mark of nobody": ("books.json", lambda b: b["own_marks"].append([99, 0, 0]), "own_marks[0]: expected numbers"),
+    "half a mark": ("books.json", lambda b: b["own_marks"].append([0, 0]), "own_marks["),
     "an opening after the end": ("books.json", lambda b: b.update(opening=10**6), "opening: expected the number of"),
 }  # fmt: skip
 

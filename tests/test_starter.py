@@ -1,7 +1,6 @@
 """The scenario that `contagion init` writes: named like its directory, small, and with every section in it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,10 @@ from click.testing import CliRunner
 from contagion.cli import main
 from contagion.scenario import ScenarioParams, load
 
+pytestmark = pytest.mark.usefixtures("empty")
+
 NOT_SHOWN = {"notes", "currency_decimals", "monotone", "nodes_csv", "exposures_csv", "positions_csv", "extends", "set"}
 """What a first scenario can do without."""
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def facts_of(*arguments: str) -> dict[str, Any]:

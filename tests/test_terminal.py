@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 import contagion as cg
-from contagion.terminal import console_on, deepest, summary_text
+from contagion.terminal import deepest, summary_text
+from contagion.terminal.console import console_on
 from contagion.terminal.progress import Bar, Lines
 from contagion.words import headline
 from tests.scenarios import CASCADE

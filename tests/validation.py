@@ -24,10 +24,11 @@ from contagion.finance import (
     fire_sale_clearing,
     kyle,
     leverage_constraint,
+    system_fire_sale,
     threshold,
     windows,
 )
-from tests.cases import EVIDENCE, published, third_party
+from tests.cases import EVIDENCE, published, stressed_banks, third_party
 
 PAGE = Path(__file__).parents[1] / "docs" / "classical-models.md"
 BEGIN, END = "<!-- validation table: python -m tests.validation -->", "<!-- end of the table -->"
@@ -204,6 +205,20 @@ def of_others() -> Iterator[Row]:
         found = debtrank.differential(exposures, equity, shock, capped=False)
         ours = round(float(debtrank.debtrank(found, given["weights"])), 2)
         yield row("DR-03", "DebtRank", f"stress by {name}, to two digits", stress, ours)
+    case, banks = third_party("FS-01"), stressed_banks()
+    told, last, defaults = [], [], []
+    for name, terms in case["inputs"]["scenarios"].items():
+        steps = system_fire_sale.system_fire_sale(
+            *banks, price_shock=[0, terms["shock"]], impact=terms["price_impact"], buffer=terms["lam_buffer"]
+        )
+        told.append(case["expected"][name])
+        last.append(steps[-1])
+        defaults.append(sum(step.defaults.size for step in steps))
+    yield row("FS-01", "EBA-2018", "defaults", [each["total_defaults"] for each in told], defaults)
+    prices = [step.prices[1] for step in last]
+    yield row("FS-01", "EBA-2018", "price of government bonds", [each["p_gov"] for each in told], prices)
+    sold = [each["fraction_tradable_sold"][-1] for each in told]
+    yield row("FS-01", "EBA-2018", "part of holdings sold", sold, [step.sold for step in last])
 
 
 def inputs(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,6 @@
 """`clear`: a classical model on an exposure file."""
 
 import math
-import sys
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, Any] = {
     "senior": False, "solution": "greatest", "seed_bank": (), "seed_asset": (), "shock": None, "depth": None,
+    "minimum_ratio": 0.03, "target_ratio": 0.05, "steps": 6,
 }  # fmt: skip
 """What options are where they are not given and a model can do without."""
 
@@ -63,6 +63,7 @@ class _Number(click.FloatRange):
 
 
 _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
+_RATIO = _Number(0, 1, max_open=True)
 
 
 @click.command()
@@ -96,13 +97,22 @@ _SHARE, _ABOVE, _LEVERAGE = _Number(0, 1), _Number(0, min_open=True), _Number(1)
     help="Share lost first: of equity (debtrank), external assets (neva, cross-holdings), prices.",
 )
 @click.option(
-    "--threshold", type=_SHARE, help="Share of failed debtors that fails a bank; of its value that it must keep."
+    "--threshold",
+    type=_SHARE,
+    help="Share of its debtors whose failure fails a bank, above 0 (threshold), or of its value that it must keep.",
 )
 @click.option("--valuation", type=click.Choice(["eisenberg-noe", "debtrank", "furfine"]), help="Of claims, in neva.")
 @click.option("--depth", type=_ABOVE, help="Money whose sale, at the first pace, takes a whole price.")
 @click.option("--impact", type=_ABOVE, help="Prices are exp(-IMPACT x) when a share x of what is held is sold.")
 @click.option("--max-leverage", type=_LEVERAGE, help="Assets over equity beyond which a bank sells.")
 @click.option("--target-leverage", type=_LEVERAGE, help="Assets over equity that it then goes down to.")
+@click.option(
+    "--minimum-ratio", type=_RATIO,
+    help="Equity over assets below which a bank sells (cifuentes-ferrucci-shin) or is in default (eba-2018: 0.03).",
+)  # fmt: skip
+@click.option("--buffer-ratio", type=_SHARE, help="Equity over assets below which a bank sells before it must.")
+@click.option("--target-ratio", type=_SHARE, help="Equity over assets that it then goes up to; default: 0.05.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Of sales, in eba-2018; default: 6.")
 @click.option("--senior", is_flag=True, default=None, help="External creditors are paid before banks.")
 @click.option(
     "--solution", type=click.Choice(["greatest", "least"]), help="Which clearing vector, where there are several."
@@ -127,7 +137,7 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
         outcome = MODELS[model].solve(exposures, chosen)
     except BadInput:
         raise
-    except ValueError as error:  # what a model alone can know about the figures
+    except (ValueError, RuntimeError) as error:  # what a model alone can know about the figures
         raise BadInput([Problem(str(file), 0, 0, "", f"{model}: {error}")]) from None
     given = {key: chosen[key] for key in MODELS[model].options}
     found = facts(model, given, exposures, outcome)
@@ -136,10 +146,9 @@ def clear(ctx: click.Context, /, file: Path, model: str, **options: Any) -> None
     if options["as_json"]:
         shell.print_json(found)
         return
-    from contagion.terminal import console_on
     from contagion.terminal.clearing import clearing_text
 
-    click.echo(clearing_text(console_on(sys.stdout), found), nl=False)
+    shell.print_text(clearing_text, found)
 
 
 def _read(file: Path, model: str, options: Mapping[str, Any]) -> "Exposures | Holdings":
@@ -182,6 +191,8 @@ def _options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if absent := [key for key in MODELS[model].required if key not in given]:
         words = " and ".join(f"--{key.replace('_', '-')}" for key in absent)
         raise click.UsageError(f"{model} needs {words}")
+    if model == "threshold" and not given["threshold"]:
+        raise click.UsageError("--threshold 0 would fail every bank before anything happens: state a share above 0")
     return DEFAULTS | given
 
 

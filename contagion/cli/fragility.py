@@ -1,6 +1,5 @@
 """`fragility`: how a scenario answers to a shock of growing size."""
 
-import sys
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -37,11 +36,11 @@ def _size(ctx: click.Context, parameter: click.Parameter, text: str) -> Decimal:
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=10, show_default=True, metavar="N", help="Runs of each size."
 )
-@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.first_seed
+@shell.jobs
 @shell.overrides
 @shell.reduced
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @click.option("--plot", is_flag=True, help="Draw fragility.png into DIR.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write fragility.csv and fragility.json."
@@ -94,10 +93,9 @@ def _print(result: "Fragility", as_json: bool, currency: str) -> None:
     if as_json:
         shell.print_json(result.facts)
         return
-    from contagion.terminal import console_on
     from contagion.terminal.fragility import fragility_text
 
-    click.echo(fragility_text(console_on(sys.stdout), result.facts, currency), nl=False)
+    shell.print_text(fragility_text, result.facts, currency)
 
 
 def _carried_out(plan: "Plan", options: dict[str, Any], results: "Results | None" = None) -> "Fragility":

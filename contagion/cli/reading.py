@@ -1,6 +1,5 @@
 """`why`, `links`, `diff`, `bilateral`, `targets` and `report`: what reads saved runs."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -49,10 +48,9 @@ def links(run_directory: Path, as_json: bool) -> None:
     if as_json:
         shell.print_json({"scenario": name, **facts})
         return
-    from contagion.terminal import console_on
     from contagion.terminal.links import links_text
 
-    click.echo(links_text(console_on(sys.stdout), facts, name), nl=False)
+    shell.print_text(links_text, facts, name)
 
 
 @click.command()
@@ -71,10 +69,9 @@ def diff(run_a: Path, run_b: Path, as_json: bool) -> None:
     if as_json:
         shell.print_json(facts)
         return
-    from contagion.terminal import console_on
     from contagion.terminal.comparison import comparison_text
 
-    click.echo(comparison_text(console_on(sys.stdout), facts), nl=False)
+    shell.print_text(comparison_text, facts)
 
 
 @click.command()
@@ -98,10 +95,9 @@ def bilateral(run_directory: Path, by: str, top: int | None, as_json: bool) -> N
     if as_json:
         shell.print_json({"by": by, "currency": books.currency, "pairs": len(rows), "rows": rows[:top]})
         return
-    from contagion.terminal import console_on
     from contagion.terminal.bilateral import bilateral_text
 
-    click.echo(bilateral_text(console_on(sys.stdout), rows, books.currency, top or 20), nl=False)
+    shell.print_text(bilateral_text, rows, books.currency, top or 20)
 
 
 @click.command()
@@ -118,10 +114,9 @@ def targets(run_directory: Path, as_json: bool) -> None:
     if as_json:
         shell.print_json({"scenario": name, "inside": sum(row["inside"] is True for row in rows), "targets": rows})
         return
-    from contagion.terminal import console_on
     from contagion.terminal.targets import targets_text
 
-    click.echo(targets_text(console_on(sys.stdout), rows, name), nl=False)
+    shell.print_text(targets_text, rows, name)
 
 
 @click.command()

@@ -1,6 +1,5 @@
 """`run` and `verify`: a scenario becomes a run directory, and a run directory is run again."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-shock", is_flag=True, help="The control run: everything but the shocks.")
 @click.option("--no-twins", is_flag=True, help="Skip the control and frozen twins (no exogenous/endogenous split).")
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @shell.reduced
 @click.option("--shuffle-ties", is_flag=True, help="Put what is due at the same time in random order.")
 @click.option(
@@ -147,6 +146,6 @@ def _add_times(result: "Run", wall_s: float) -> None:
 
 
 def _print_summary(result: "Run", directory: str) -> None:
-    from contagion.terminal import console_on, summary_text
+    from contagion.terminal import summary_text
 
-    click.echo(summary_text(console_on(sys.stdout), result, directory), nl=False)
+    shell.print_text(summary_text, result, directory)

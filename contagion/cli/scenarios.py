@@ -44,12 +44,7 @@ def init(directory: Path) -> None:
     text = files("contagion").joinpath("starter.toml").read_text(encoding="utf-8")
     if (name := directory.resolve().name) and name.isprintable():
         text = text.replace('name = "starter"', f"name = {json.dumps(name, ensure_ascii=False)}", 1)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with open(path, "x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-    except FileExistsError as error:
-        raise click.UsageError(f"{error.filename} is there already and is not overwritten") from None
+    _write(text, path)
     typed = shlex.quote(str(path))
     click.echo(f"wrote {path}. Next:\n  contagion validate {typed}\n  contagion run {typed}")
 
@@ -115,8 +110,13 @@ def graph(scenario: str, form: str, output: Path | None, allow_code: bool) -> No
 
 
 def _write(text: str, output: Path | None) -> None:
-    """Write text into a file, or print it."""
-    if output:
-        output.write_text(text, encoding="utf-8", newline="\n")
-    else:
+    """Write text into a new file, or print it; a usage error where something has that name."""
+    if output is None:
         click.echo(text, nl=False)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with open(output, "x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise click.UsageError(f"{error.filename} is there already and is not overwritten") from None

@@ -86,6 +86,9 @@ allow_code = click.option("--allow-code", is_flag=True, help="Trust kinds that a
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 run_directory = click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
 quiet = click.option("--quiet", is_flag=True, help="No progress.")
+until = click.option("--until", "until_us", callback=duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+first_seed = click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
+jobs = click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
 reduced = click.option("--reduced", is_flag=True, help="Apply the scenario's own [reduced] table.")
 overrides = click.option(
     "-s", "--set", "overrides", multiple=True, callback=assignments, metavar="KEY=VALUE", help="Change a value."
@@ -96,22 +99,38 @@ overrides = click.option(
 def kept(ctx: click.Context, output: Path, name: str, facts: dict[str, Any]) -> Iterator["Results"]:
     """Make the directory of a study, whose manifest, with these facts, says how it ended once the block has written.
 
-    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory.
+    Gives the place where finished runs are kept until then. A study that ended early goes on in its directory, but
+    for one that another process is still at: a usage error.
     """
-    from contagion.runs import recorded, unfinished, write_json
-    from contagion.study.results import Results
+    from contagion.runs import claim, recorded, unfinished, write_json
 
     typed = {"study": ctx.info_name, "command": command_line(ctx), "started": now("%Y-%m-%dT%H:%M:%SZ")}
-    goes_on = unfinished(output, typed | facts)
-    with recorded(output if goes_on else place(output, name), typed | facts, goes_on=goes_on):
-        results = Results(output / "runs.jsonl")
-        try:
-            yield results
-        except BaseException:
-            click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
-            raise
-        write_json(output / "manifest.json", {"status": "complete"} | typed | facts)
-        results.discard()
+    manifest = typed | facts
+    if not unfinished(output, manifest):
+        claim(place(output, name), manifest)
+    with _alone(output) as results:
+        if not unfinished(output, manifest):  # it came to its end while we were on our way
+            results.discard()
+            place(output, name)  # refuses
+        with recorded(output, manifest, goes_on=True):
+            try:
+                yield results
+            except BaseException:
+                click.echo(f"finished runs are kept in {output}; to go on:\n  {typed['command']}", err=True)
+                raise
+            write_json(output / "manifest.json", {"status": "complete"} | manifest)
+            results.discard()
+
+
+def _alone(output: Path) -> "Results":
+    """Return the finished runs of a study; a usage error where another process is at it."""
+    from contagion.study.results import Results
+
+    try:
+        return Results(output / "runs.jsonl")
+    except BlockingIOError:
+        what = "another process is at this study: wait until it has ended, or name another directory"
+        raise click.UsageError(f"{output}: {what}") from None
 
 
 def advise(model: "Scenario", until_us: int | None, shock: bool = True) -> None:
@@ -198,6 +217,13 @@ def now(form: str) -> str:
 def print_json(value: Any) -> None:
     """Print one JSON object, and nothing that JSON does not know."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_text(text: Callable[..., str], *facts: Any) -> None:
+    """Print what a function of `terminal` makes of facts for the console that standard output is."""
+    from contagion.terminal.console import console_on
+
+    click.echo(text(console_on(sys.stdout), *facts), nl=False)
 
 
 def _report_bug(error: Exception, debug: bool) -> None:

@@ -1,6 +1,5 @@
 """`attribute`, and whatever else makes many runs."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,15 +36,15 @@ def _joined(ctx: click.Context, parameter: click.Parameter, text: str | None) ->
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=20, show_default=True, metavar="N", help="Pairs of runs."
 )
-@click.option("--seed", type=click.IntRange(0, 2**62), metavar="FIRST", help="Default: the scenario's own.")
-@click.option("-j", "--jobs", type=click.IntRange(1), metavar="N", help="Processes; default: one a processor.")
+@shell.first_seed
+@shell.jobs
 @shell.overrides
 @shell.reduced
 @click.option(
     "--market", "markets", multiple=True, metavar="NAME", help="Compare its low, too; of 'alt*' the worst drawdown."
 )
 @click.option("--no-twins", is_flag=True, help="Skip the twins of every run: a third of the time, no amplification.")
-@click.option("--until", "until_us", callback=shell.duration, metavar="TIME", help="Stop at, such as 3h or 90min.")
+@shell.until
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write attribution.csv and attribution.json."
 )
@@ -86,11 +85,10 @@ def attribute(ctx: click.Context, /, scenario: str, output: Path | None, **optio
     if options["as_json"]:
         shell.print_json(result.facts)
     else:
-        from contagion.terminal import console_on
         from contagion.terminal.knockouts import attribution_text
 
         about = {name: switch.about for name, switch in model.params.switches.items()}
-        click.echo(attribution_text(console_on(sys.stdout), result.facts, about, model.params.currency), nl=False)
+        shell.print_text(attribution_text, result.facts, about, model.params.currency)
     if result.failed:
         ctx.exit(shell.SOME_FAILED)
 

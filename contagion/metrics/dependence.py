@@ -92,7 +92,7 @@ def wrong_way(open_loans: Loans, books: Any, prices: Prices) -> dict[str, dict[s
         row = table.setdefault(books.holders[lender], {"pledged": 0.0, "issuer": 0.0, "market": 0.0})
         row["pledged"] += worth
         who, whom = books.holders[holder], books.holders[lender]
-        feed = books.feeds[books.marks[lender][asset]]
+        feed = books.feeds[books.mark(lender, asset)]
         if feed not in behind:
             behind[feed] = prices.behind(feed)
         if prices.issuers.get(books.assets[asset]) == who:

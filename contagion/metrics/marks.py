@@ -64,8 +64,8 @@ class Marks:
 
     def feeds(self, holder: int, asset: int) -> tuple[int, int]:
         """Return (feed, feed of the underlying or -1): holders with the same pair value the asset alike."""
-        marks, under = self._books.marks[holder], self._books.underlying[asset]
-        return marks[asset], marks[under] if under >= 0 else -1
+        mark, under = self._books.mark, self._books.underlying[asset]
+        return mark(holder, asset), mark(holder, under) if under >= 0 else -1
 
     def series(self, holder: int, asset: int) -> Series:
         """Return the value, in the currency, of one base unit of an asset to a holder."""

@@ -110,7 +110,7 @@ def depth(table: Columns, books: Any, graph: dict[str, Any]) -> dict[str, Any]:
     for name, rows in _by_feed(table, books):
         asset = traded.get(name, name.rpartition("/")[2])
         stated = np.flatnonzero(table["bid_depth"][rows] + table["ask_depth"][rows])
-        if asset not in books.assets or not len(stated):
+        if not len(stated) or asset not in books.assets:
             continue
         rows = rows[stated[0] :]
         near = (table["bid_depth"][rows] + table["ask_depth"][rows]) * 10.0 ** -books.decimals[

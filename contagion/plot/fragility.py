@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contagion.plot.style import GREY, PALETTE, EndLabel, amounts_on, label_ends, literal, size_of, style
+from contagion.plot.style import GREY, PALETTE, EndLabel, amounts_on, label_ends, literal, style
+from contagion.words import size_of
 
 Floats = NDArray[np.float64]
 Points = Sequence[Mapping[str, Any]]

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from contagion.metrics.venues import is_kind
 from contagion.plot.prices import Span
-from contagion.plot.style import GREY, amounts_on, note, size_of, style
+from contagion.plot.style import GREY, amounts_on, note, style
 from contagion.units import SECOND
+from contagion.words import size_of
 
 _BINS = 150
 _WIDTHS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400, 604_800)

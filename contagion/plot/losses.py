@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from contagion.plot.style import GREY, PALETTE, SMALL, TEXT, amount, amounts_on, literal, note, size_of, style
+from contagion.plot.style import GREY, PALETTE, SMALL, TEXT, amounts_on, literal, note, signed, style
+from contagion.words import money, size_of
 
 _ROWS = 12
 _SMALLEST = 0.001
@@ -16,7 +17,7 @@ def draw_losses(axes: Any, run: Any) -> None:
     facts = run.facts
     groups = {"by channel": _rows(facts["losses_by_channel"]), "by bearer": _rows(facts["losses_by_bearer"])}
     net = facts["total_losses"]["net"]
-    title = f"net loss {amount(net)} {run.books.currency}"
+    title = f"net loss {signed(money(net))} {run.books.currency}"
     if not any(groups.values()):
         style(axes, title)
         axes.set_xticks([])
@@ -51,7 +52,7 @@ def _draw_bars(axes: Any, names: list[str], values: list[float]) -> None:
     bars = axes.barh(places, scaled, 0.7, color=colours, edgecolor=edges, linewidth=[bool(value) for value in values])
     for bar, value in zip(bars, values, strict=True):
         bar.set_hatch("////" * (value < 0))
-    words = ["" if not name else amount(value) for name, value in zip(names, values, strict=True)]
+    words = ["" if not name else signed(money(value)) for name, value in zip(names, values, strict=True)]
     axes.bar_label(bars, words, fontsize=SMALL, color=GREY, padding=4)
     axes.set_yticks(places, [literal(name) for name in names])
     axes.set_ylim(max(len(names), 10) - 0.4, -0.8)

@@ -55,7 +55,7 @@ def moving(run: Any) -> tuple[list[Line], int]:
     """Return the feeds that moved, the one that fell most first, and how many more moved but are not shown."""
     books = run.books
     found = [line for line in _lines(run, range(len(books.holders))) if np.abs(line.ratio - 1).max() >= SMALLEST_MOVE]
-    own = {books.feeds[feed] for marks in books.marks for feed in marks[: len(books.assets)] if feed >= 0}
+    own = {books.feeds[feed] for feed in (*books.marks, *(feed for *_, feed in books.own_marks))}
     found.sort(key=lambda one: (one.name not in own, -one.fall, one.kind == "oracle", one.name))
     return found[: len(PALETTE)], max(len(found) - len(PALETTE), 0)
 

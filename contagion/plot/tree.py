@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from contagion.metrics.cascade import failures, origins
 from contagion.metrics.offspring import parents
 from contagion.metrics.venues import is_kind
-from contagion.plot.style import GREY, PALETTE, SMALL, TEXT, amount, clock, literal, note, style
-from contagion.units import SECOND
+from contagion.plot.style import GREY, PALETTE, SMALL, TEXT, literal, note, signed, style
+from contagion.units import SECOND, format_clock
+from contagion.words import money
 
 ROWS = 24
 Integers = NDArray[np.int64]
@@ -102,9 +103,9 @@ def _facts(branch: Branch, currency: str) -> str:
     """Return what a row says of its failures."""
     words = [f"× {branch.number:,}"] * (branch.number > 1)
     words += [f"in {branch.generations} generations"] * (branch.generations > 1)
-    words += [f"{amount(branch.value)} {currency}"] * bool(round(branch.value, 2))
+    words += [f"{signed(money(branch.value))} {currency}"] * bool(round(branch.value, 2))
     if branch.number:
-        first, last = clock(branch.first), clock(branch.last)
+        first, last = (format_clock(round(seconds * SECOND)) for seconds in (branch.first, branch.last))
         words.append(first if first == last else f"{first} to {last}")
     if branch.whole > branch.number:
         words.append(f"{branch.whole:,} failure{'s' * (branch.whole > 1)}" + " in the branch" * bool(branch.children))

@@ -19,7 +19,7 @@ ORIENTATIONS = ("asset", "liability")
 
 NODE_COLUMNS: Mapping[str, float] = {
     "cash": 0, "external_assets": 0, "external_liabilities": 0, "equity": -np.inf,
-    "interbank_assets": 0, "interbank_liabilities": 0, "failure_cost": 0,
+    "interbank_assets": 0, "interbank_liabilities": 0, "failure_cost": 0, "loans": 0,
 }  # fmt: skip
 """What a node may state, with the least that it may be."""
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from contagion.units import SECOND, format_duration
+from contagion.units import SECOND, format_duration, parse_duration
 from contagion.words import count, headline, money, shocked, three
 
 
@@ -33,13 +33,19 @@ def sentence(run: Any) -> str:
     facts, graph = run.facts, run.graph
     title = run.scenario.get("title") or facts.get("scenario") or "a graph"
     size = f"{count(len(run.books.holders), 'node')} and {count(len(graph.get('edges', [])), 'exposure')}"
-    shocks = graph.get("graph", {}).get("shocks", [])
+    end_us = round(facts["sim_seconds"] * SECOND)
+    shocks = [shock for shock in graph.get("graph", {}).get("shocks", []) if parse_duration(begins(shock)) <= end_us]
     kinds = sorted({str(shock.get("kind")) for shock in shocks})
     hit = f"hit by {count(len(shocks), 'shock')} ({', '.join(kinds)})"
     if not shocks or not shocked(run.manifest):
         hit = "without any shock"
     lasted = format_duration(round(facts["sim_seconds"] * SECOND))
     return f"Simulated: “{title}”, {size} over {lasted}, {hit}; seed {facts['seed']}."
+
+
+def begins(shock: Mapping[str, Any]) -> str:
+    """Return when a shock begins, as a scenario writes it."""
+    return str(shock.get("at") or "0s")
 
 
 def outcome(run: Any) -> str:

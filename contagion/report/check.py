@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contagion.errors import BadInput, Problem
+from contagion.report.cards import begins
+from contagion.units import parse_duration
 
 _NUMBER = (int, float)
 _MAYBE = (int, float, type(None))
@@ -75,6 +77,11 @@ def _graph(graph: Mapping[str, Any]) -> Iterator[_Complaint]:
         names = [node["asset"]] if key == "asset" else node.get("assets", [])
         if not isinstance(names, list | tuple | dict) or not all(isinstance(name, str | None) for name in names):
             yield "graph.json", f"{path}.{key}", f"is {node[key]!r:.60}, expected what assets are called"
+    for path, shock in _at(graph, ["graph", "shocks", "*"]):
+        try:
+            parse_duration(begins(shock))
+        except ValueError as error:
+            yield "graph.json", f"{path}.at", str(error)
 
 
 def _manifest(manifest: Mapping[str, Any]) -> Iterator[_Complaint]:

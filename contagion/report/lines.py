@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from contagion.report.charts import Chart, Series
 from contagion.report.moments import Floats
-from contagion.report.svg import clock, drawing, joined, nice_ticks, number, shortened, spread, tag, time_ticks
-from contagion.words import money
+from contagion.report.svg import drawing, joined, nice_ticks, number, shortened, tag, time_ticks
+from contagion.units import SECOND, format_clock
+from contagion.words import money, spread
 
 WIDTH, HEIGHT = 620.0, 250.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 158.0, 10.0, 26.0
@@ -83,11 +84,14 @@ def _grid(y: _Scale, chart: Chart) -> Markup:
 
 def _time_axis(x: _Scale, bottom: float) -> Markup:
     parts = [tag("line", class_="axis", x1=x.start, x2=x.end, y1=bottom, y2=bottom)]
-    for moment in time_ticks(x.low, x.high):
+    ticks = time_ticks(x.low, x.high)
+    digits = 0 if all(moment == round(moment) for moment in ticks) else 3
+    for moment in ticks:
         at = float(x(moment))
         parts.append(tag("line", class_="axis", x1=at, x2=at, y1=bottom, y2=bottom + 4))
-        word = clock(moment, x.high - x.low)
-        parts.append(tag("text", word, class_="tick", x=at, y=bottom + 17, text_anchor="middle"))
+        word = format_clock(round(moment * SECOND), digits)
+        anchor = "middle" if at > _LEFT / 2 else "start"
+        parts.append(tag("text", word, class_="tick", x=at, y=bottom + 17, text_anchor=anchor))
     return joined(parts)
 
 

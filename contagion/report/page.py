@@ -25,8 +25,7 @@ from contagion.report.charts import as_data, charts
 from contagion.report.moments import STEPS, span
 from contagion.report.network import Network, network
 from contagion.report.network import as_data as network_data
-from contagion.report.svg import clock
-from contagion.units import SECOND
+from contagion.units import SECOND, format_clock
 from contagion.words import count, money
 
 SCRIPTS = ("report.js",)
@@ -52,7 +51,7 @@ def page(run: Any, attribution: Mapping[str, Any] | None = None) -> str:
         branches=nested(branches), branch_table=figures.of_tree(branches),
         studies=studies.tables(run, attribution), assumed=reproduce.assumed(run), facts=reproduce.facts(run),
         commands=reproduce.commands(run), aggregated=aggregated(run, found, branches),
-        clock=lambda seconds: clock(seconds, (last - first) / SECOND), money=money, count=count,
+        clock=lambda seconds: format_clock(round(seconds * SECOND)), money=money, count=count,
     )  # fmt: skip
     return text
 

@@ -4,7 +4,7 @@ Looks are classes, so that a strict content-security policy holds and one style 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
@@ -61,45 +61,6 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(size * factor for factor in (1.0, 2.0, 5.0, 10.0) if size * factor >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(place * step, 12) for place in range(first, last + 1)]
-
-
-def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return heights moved apart to at least a gap, in their order, within low and high.
-
-    >>> spread([50.0, 52.0, 10.0], 12.0, 0.0, 60.0)
-    [48.0, 60.0, 10.0]
-    """
-    order = sorted(range(len(heights)), key=lambda place: (heights[place], place))
-    moved = [heights[place] for place in order]
-    gap = min(gap, (high - low) / max(len(moved) - 1, 1))
-    for place in range(1, len(moved)):
-        moved[place] = max(moved[place], moved[place - 1] + gap)
-    limit = high
-    for place in range(len(moved) - 1, -1, -1):
-        moved[place] = max(min(moved[place], limit), low)
-        limit = moved[place] - gap
-    result = [0.0] * len(heights)
-    for place, height in zip(order, moved, strict=True):
-        result[place] = height
-    return result
-
-
-def clock(seconds: float, span: float) -> str:
-    """Return a time since the start as short as the span allows.
-
-    >>> clock(90.0, 600.0), clock(5400.0, 20000.0), clock(176400.0, 3e6), clock(0.5, 2.0)
-    ('1:30', '1h30', '2d 1h', '0.5s')
-    """
-    if span > 4 * 86_400:
-        days, hours = divmod(round(seconds / 3_600), 24)
-        return f"{days}d {hours}h" if hours else f"{days}d"
-    if span > 4 * 3_600:
-        minutes = round(seconds / 60)
-        return f"{minutes // 60}h{minutes % 60:02d}"
-    if span <= 10:
-        return f"{seconds:.3g}s"
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
 
 
 def time_ticks(start: float, end: float) -> list[float]:

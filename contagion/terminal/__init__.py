@@ -5,43 +5,23 @@ and nothing else. It fits 80 columns and uses up to 100.
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.terminal.links import agreement, links_table
 from contagion.terminal.standing import standing, ties
 from contagion.units import SECOND, format_duration
 from contagion.words import count, headline, money, price, shocked, three
 
-WIDEST = 100
 _BAR = 24
 _ROWS = 10
-
-
-class _Screen(Console):
-    """A console that passes no control character on which stands in a name, a title or a path."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield what is to be printed, without what a terminal would obey."""
-        for segment in super().render(renderable, options):
-            if not segment.control and not segment.text.isprintable():
-                text = "".join(sign for sign in segment.text if sign.isprintable() or sign == "\n")
-                segment = segment._replace(text=text)
-            yield segment
-
-
-def console_on(stream: IO[str]) -> Console:
-    """Return a console of at most 100 columns; 80 where the stream is no terminal."""
-    console = _Screen(file=stream, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDEST) if console.is_terminal else 80
-    return console
 
 
 def summary_text(console: Console, run: Any, directory: str = "") -> str:
@@ -54,11 +34,8 @@ def summary_text(console: Console, run: Any, directory: str = "") -> str:
     for label, block in _blocks(facts, currency, _Bars(console)):
         table.add_row(label, block)
     sentence = Text(headline(facts, currency, shocked(manifest)), style="bold")
-    with console.capture() as captured:
-        console.print(_title(facts, manifest, console.width), Padding(sentence, (1, 0)), table, "", sep="\n")
-        for line in _closing(run, directory):
-            console.print(line, soft_wrap=True)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    head = Group(_title(facts, manifest, console.width), Padding(sentence, (1, 0)), table, "")
+    return printed(console, head) + printed(console, *_closing(run, directory), soft_wrap=True)
 
 
 class _Bars:

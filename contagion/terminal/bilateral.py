@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.words import money
 
 _CLOSING = (
@@ -21,9 +22,7 @@ def bilateral_text(console: Console, rows: Sequence[Mapping[str, Any]], currency
     if len(rows) > top:
         rest = money(sum(row["value"] for row in rows[top:]))
         parts.append(Text(f"{len(rows) - top:,} more pairs, {rest} together", style="dim"))
-    with console.capture() as captured:
-        console.print(Group(*parts, Text(_CLOSING, style="dim")))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts, Text(_CLOSING, style="dim")))
 
 
 def _table(rows: Sequence[Mapping[str, Any]], currency: str, top: int) -> Table:

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.words import count, money
 
 _WORST = 10
@@ -23,9 +24,7 @@ def clearing_text(console: Console, facts: Mapping[str, Any]) -> str:
         parts += [_waves(facts), Text("")]
     parts += [_totals(facts), Text(""), _worst(facts), Text("")]
     parts += [Text(line, style="dim") for line in _origin(facts)]
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 def _headline(facts: Mapping[str, Any]) -> str:

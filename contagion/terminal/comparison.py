@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.terminal.links import sides
 from contagion.units import SECOND, format_duration
 from contagion.words import count, money, price
@@ -46,9 +47,7 @@ def comparison_text(console: Console, facts: Mapping[str, Any]) -> str:
     parts: list[RenderableType] = []
     for label, block in _blocks(facts):
         parts += [Text(label, style="cyan"), Padding(block, (0, 0, 0, 2))]
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 def _blocks(facts: Mapping[str, Any]) -> Iterable[tuple[str, RenderableType]]:

@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.words import money
 
 _WORDS = {"unfunded": "a loss that nobody covers", "majority": "n >= 1/2", "growth": "N2 >= N1"}
@@ -31,9 +32,7 @@ def fragility_text(console: Console, facts: Mapping[str, Any], currency: str = "
         parts.append(Text(f"{facts['failed']} of {facts['runs']} runs failed and are left out:", style="red"))
         parts += [Text(f"  {error}", style="red") for error in facts["errors"][:5]]
     parts.append(Text(_CLOSING, style="dim"))
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 def _smallest(facts: Mapping[str, Any]) -> Table:

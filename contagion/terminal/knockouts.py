@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.words import money, price
 
 TITLES = {
@@ -38,9 +39,7 @@ def attribution_text(
         ]
     parts += [Text(line, style="red") for line in _failures(facts)]
     parts.append(Text(_CLOSING, style="dim"))
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 _CLOSING = (

@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.units import SECOND, format_duration
 
 _WORDS = {True: "", False: "early", None: "never"}
@@ -18,9 +19,7 @@ def links_text(console: Console, facts: Mapping[str, Any], scenario: str) -> str
     parts: list[RenderableType] = [Text(f"{scenario}: {agreement(facts['order'])}", style="bold")]
     if facts["seen"]:
         parts += [links_table(facts["seen"]), Text(_CLOSING, style="dim")]
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 _CLOSING = (

@@ -1,20 +1,24 @@
 """The summary as a notebook shows it: the words of the terminal in tables, which inherit the notebook's own colours.
 
 Nothing is loaded from anywhere, every name is escaped, and there is no script. Greys are half transparent, so that
-they are seen on white and on black.
+they are seen on white and on black. A summary is a dictionary, which its reader may have edited: what then fits into
+no table is shown as the plain text that Python has for it.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from html import escape
+from pprint import pformat
 from typing import Any
 
-from contagion.facts import shown
+from contagion.facts import Summary, shown
 from contagion.terminal import TWINS, deepest
 from contagion.units import SECOND, format_duration
 from contagion.words import count, headline, money, price, shocked
 
 _ROWS = 12
+_EDITED = (TypeError, LookupError, AttributeError, ValueError, ArithmeticError, RecursionError)
+"""What figures raise that are gone, of another type, not finite, or inside themselves."""
 _STYLE = """<style>
 .contagion-view { font-size: 13px; line-height: 1.4; max-width: 60em; }
 .contagion-view table { border-collapse: collapse; margin: .2em 0 .6em; font-size: inherit; color: inherit; }
@@ -39,9 +43,30 @@ _CARDS = (
 
 def run_html(run: Any) -> str:
     """Return a run for a notebook: what happened, the figures, losses, prices and twins, and what to type next."""
-    facts, currency = run.facts, run.books.currency
-    if "failures" not in facts:
+    if not run.facts:
         return _page("<p>A run without a summary.</p>")
+    try:
+        return _page(_run(run))
+    except _EDITED as error:
+        return _plain(run.facts, error)
+
+
+def summary_html(summary: Any) -> str:
+    """Return a summary for a notebook: a row a key, tables inside it to be opened."""
+    try:
+        return _page(_tree(Summary.to_dict(summary)))
+    except _EDITED as error:
+        return _plain(vars(summary), error)
+
+
+def _plain(facts: Any, error: Exception) -> str:
+    why = escape(f"Not as a run writes it ({type(error).__name__}: {str(error)[:100]}):")
+    text = escape(pformat(facts, width=100, compact=True, sort_dicts=False))
+    return _page(f"<p class='dim'>{why}</p><pre>{text}</pre>")
+
+
+def _run(run: Any) -> str:
+    facts, currency = run.facts, run.books.currency
     simulated = format_duration(round(facts["sim_seconds"] * SECOND))
     name, digest = facts["scenario"] or "a graph", facts["digest"][:12]
     title = f"{name} · seed {facts['seed']} · {simulated} simulated · digest {digest}"
@@ -58,12 +83,7 @@ def run_html(run: Any) -> str:
     failed = deepest(run)
     why = f"run.why({failed!r}) · " if failed else ""
     parts.append(f"<p class='dim'><code>{escape(why)}run.plot.prices() · run.plot.tree() · run.summary</code></p>")
-    return _page("".join(parts))
-
-
-def summary_html(summary: Any) -> str:
-    """Return a summary for a notebook: a row a key, tables inside it to be opened."""
-    return _page(_tree(summary.to_dict() if hasattr(summary, "to_dict") else summary))
+    return "".join(parts)
 
 
 def _cards(facts: Mapping[str, Any], currency: str) -> Iterable[tuple[str, float]]:

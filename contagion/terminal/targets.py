@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from contagion.terminal.console import printed
 from contagion.words import money, price
 
 
@@ -27,9 +28,7 @@ def targets_text(console: Console, rows: Sequence[Mapping[str, Any]], scenario: 
     for row in rows:
         parts += [Text(f"{row['id']} ({row['key']})", style="dim")]
         parts += [Padding(Text(f"{name}: {row[name]}"), (0, 0, 0, 2)) for name in ("observed", "source") if row[name]]
-    with console.capture() as captured:
-        console.print(Group(*parts))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return printed(console, Group(*parts))
 
 
 _WORDS = {True: "inside", False: "outside", None: "no such figure"}

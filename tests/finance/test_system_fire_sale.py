@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from contagion.finance.system_fire_sale import Step, system_fire_sale
-from tests.cases import third_party
+from tests.cases import stressed_banks, third_party
 
 Floats = NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -103,23 +103,13 @@ def run(system: System, terms: Terms, steps: int = 6) -> list[Step]:
     return system_fire_sale(*system, **terms._asdict(), steps=steps)
 
 
-def published_banks(case: dict[str, Any]) -> System:
-    rows = case["inputs"]["banks"]
-    capital, ratio, bonds, government = (
-        np.array([row[name] for row in rows]) for name in ("CET1", "leverage_pct", "debt_sec", "gov")
-    )
-    size = capital / (ratio / 100)
-    owed, cash = size - capital, 0.05 * size
-    return System(np.stack([bonds - government, government], axis=1), cash, size - bonds - cash, owed / 2, owed / 2)
-
-
 @pytest.mark.parametrize("name", ["s00_pi5_control", "s20_pi5", "s20_pi1", "s15_pi1", "s15_pi1_targeting"])
 def test_the_published_defaults_and_prices_come_out(name: str) -> None:
     """The control too: 33 of the 48 banks default although nothing happened to them."""
     case = third_party("FS-01")
     terms, expected = case["inputs"]["scenarios"][name], case["expected"][name]
     steps = system_fire_sale(
-        *published_banks(case),
+        *stressed_banks(),
         price_shock=[0.0, terms["shock"]],
         impact=terms["price_impact"],
         buffer=terms["lam_buffer"],
@@ -135,11 +125,11 @@ def test_the_published_defaults_and_prices_come_out(name: str) -> None:
 
 
 def test_the_published_banks_may_act_in_any_order() -> None:
-    case = third_party("FS-01")
     terms = Terms(np.array([0.0, 0.2]), np.array([0.01, 0.01]), 0.04)
-    steps = run(published_banks(case), terms)
+    banks = System(*stressed_banks())
+    steps = run(banks, terms)
     for seed in range(3):
-        shuffled = one_by_one(published_banks(case), terms, 6, np.random.default_rng(seed))
+        shuffled = one_by_one(banks, terms, 6, np.random.default_rng(seed))
         assert [failed for _, failed in shuffled] == [len(step.defaults) for step in steps]
         assert shuffled[-1][0] == pytest.approx(steps[-1].prices, rel=1e-10)
 

@@ -105,9 +105,7 @@ def test_in_one_event_the_price_moves_at_the_old_index_and_then_the_index_at_the
 
 
 def test_each_holder_is_moved_by_the_feed_that_it_reads() -> None:
-    split = books(
-        ["world", "ann", "bob"], ["usd", "eth"], feeds=["usd", "eth", "oracle"], marks=[[0, 1], [0, 2], [0, 1]]
-    )
+    split = books(["world", "ann", "bob"], ["usd", "eth"], feeds=["usd", "eth", "oracle"], own_marks=[(ANN, ETH, 2)])
     moves = prices([1, 100, 100], (2, 1, 50, Channel.EXOGENOUS), (3, 2, 95, Channel.DEPEG))
     table = channels(postings(*OPENING, (1, WORLD, ETH, -1), (1, BOB, ETH, 1)), moves, split)
     assert table["ann"] == {Channel.DEPEG.label: -10}

@@ -89,7 +89,7 @@ def test_members_of_a_population_lose_to_each_other() -> None:
 
 
 def test_what_only_one_sides_mark_sees_is_lost_to_nobody() -> None:
-    feeds = {"feeds": ["usd", "eth", "oracle"], "marks": [[0, 1], [0, 1], [0, 2], [0, 1]]}
+    feeds = {"feeds": ["usd", "eth", "oracle"], "own_marks": [(BOB, ETH, 2)]}
     split = books(NAMES, ["usd", "eth"], **feeds)
     given = postings((2, ANN, ETH, -1), (2, BOB, ETH, 1))
     assert pairs(given, prices([1, 100, 90]), split) == {("ann", "bob"): {"none": 90}, ("ann", "nobody"): {"none": 10}}

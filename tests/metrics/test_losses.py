@@ -59,14 +59,14 @@ def test_a_payment_inside_loses_nothing() -> None:
 
 
 def test_value_that_moves_to_a_holder_with_a_lower_mark_is_a_change_of_basis() -> None:
-    sceptic = books(HOLDERS, ["usd", "eth"], feeds=["usd", "eth", "oracle"], marks=[[0, 1], [0, 1], [0, 2]])
+    sceptic = books(HOLDERS, ["usd", "eth"], feeds=["usd", "eth", "oracle"], own_marks=[(BOB, ETH, 2)])
     result = lost(postings(*OPENING, (SALE, ANN, ETH, -1), (SALE, BOB, ETH, 1)), prices([1, 100, 90]), sceptic)
     assert result.net == 10
     assert result.terms == NOTHING | {"basis": 10}
 
 
 def test_each_holder_loses_by_the_mark_that_it_reads() -> None:
-    split = books(HOLDERS, ["usd", "eth"], feeds=["usd", "eth", "oracle"], marks=[[0, 1], [0, 1], [0, 2]])
+    split = books(HOLDERS, ["usd", "eth"], feeds=["usd", "eth", "oracle"], own_marks=[(BOB, ETH, 2)])
     opening = (*OPENING, (1, WORLD, ETH, -3), (1, BOB, ETH, 3))
     crash = prices([1, 100, 100], (SALE, 1, 70, Channel.EXOGENOUS), (CRASH, 2, 90, Channel.EXOGENOUS))
     result = lost(postings(*opening), crash, split)
@@ -77,7 +77,7 @@ def test_each_holder_loses_by_the_mark_that_it_reads() -> None:
 def test_an_issuer_that_takes_its_token_back_above_the_market_changes_its_liabilities() -> None:
     bank = books(
         ["world", "issuer", "bob"], ["usd", "coin"], issuers=[-1, 1], feeds=["usd", "market", "par"],
-        marks=[[0, 1], [0, 2], [0, 1]],
+        own_marks=[(1, ETH, 2)],
     )  # fmt: skip
     issued = ((1, 1, ETH, -50), (1, 2, ETH, 50), (1, WORLD, USD, -60), (1, 1, USD, 60))
     redeemed = ((SALE, 2, ETH, -10), (SALE, 1, ETH, 10), (SALE, 1, USD, -10), (SALE, 2, USD, 10))

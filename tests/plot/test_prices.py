@@ -29,7 +29,7 @@ def stub(prices: dict[str, list[tuple[float, float]]], kinds: dict[str, str] | N
     none = np.array([], dtype=np.int64)
     return SimpleNamespace(
         tables={"prices": table, "events": {"time_us": none, "kind": none, "value": none}},
-        books=SimpleNamespace(marks=[], assets=[], holders=names,
+        books=SimpleNamespace(marks=[], own_marks=[], assets=[], holders=names,
                               holder_kinds=[(kinds or {}).get(n, "amm") for n in names], feeds=names,
                               kinds=["liquidation"], currency="USD", currency_decimals=6),
         facts={"scenario": "stub", "sim_seconds": 3600.0},

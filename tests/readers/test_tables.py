@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from contagion.cli import main
 from contagion.errors import BadInput
 from contagion.runs import load_run
 from contagion.scenario import load
+from tests.processes import invoke
 from tests.scenarios import CASCADE
 
 SCENARIO = """
@@ -44,10 +43,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def write(scenario: str = SCENARIO, nodes: str = NODES, owes: str = OWES) -> None:
     for name, text in (("s.toml", scenario), ("data/nodes.csv", nodes), ("data/owes.csv", owes)):
         Path(name).write_text(text, encoding="utf-8")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def refused() -> list[str]:

@@ -70,7 +70,7 @@ def books() -> Books:
     return Books(
         KINDS, HOLDERS, kinds + ["market_maker"] * len(MAKERS), [("cefi", "defi")[k % 2] for k in range(count)],
         [f"sector {k % 12}" for k in range(count)], assets, [0] * len(assets), absent, absent, absent,
-        [*HOLDERS, *assets], [marks] * count, 0, [], 1, "USD", 6,
+        [*HOLDERS, *assets], marks, [], 0, [], 1, "USD", 6,
     )  # fmt: skip
 
 

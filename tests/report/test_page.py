@@ -13,11 +13,13 @@ from typing import Any
 
 import networkx as nx
 import pytest
+from matplotlib import pyplot
 
 import contagion as cg
 from contagion.metrics.targets import compare
 from contagion.report import html, write
 from contagion.runs import load_run
+from contagion.units import format_clock
 from tests.report.pages import blocks, cascade, page_of_cascade, parsed, renamed, rows_of
 from tests.scenarios import CASCADE
 
@@ -64,6 +66,25 @@ def test_the_sentence_counts_the_shocks_that_a_graph_states(shocks: list[dict[st
     facts = run.graph["graph"] | {"shocks": shocks}
     lead = parsed(html(replace(run, graph=run.graph | {"graph": facts}, scenario={}))).all("p", "lead")[0].text
     assert ("hit by 1 shock (sale)" if shocks else "without any shock") in lead
+
+
+@pytest.mark.parametrize(("at", "hit"), [("10min", "hit by 2 shocks (sale)"), ("11min", "hit by 1 shock (sale)")])
+def test_a_shock_after_the_end_did_not_hit(at: str, hit: str) -> None:
+    second = f'[[shocks]]\nkind = "sale"\nmarket = "pool"\nasset = "eth"\nquantity = 1\nat = "{at}"\n\n'
+    run = cg.run(cg.loads(CASCADE.replace("[switches.liquidators]", second + "[switches.liquidators]")), twins=False)
+    assert f"over 10min, {hit}; seed 0." in parsed(html(run)).all("p", "lead")[0].text
+
+
+def test_page_and_picture_tell_moments_as_one_clock() -> None:
+    page, run = page_of_cascade(), cascade()
+    ticks = [tick.text for tick in page.all("text", "tick") if ":" in tick.text]
+    assert ticks and all(re.fullmatch(r"\d+:\d\d:\d\d(\.\d{3})?", tick) for tick in ticks)
+    said = set(re.findall(r"at (\d+:[\d:.]+)", page.one(id="causes").text))
+    drawn = " ".join(text.get_text() for text in run.plot.tree().texts)
+    pyplot.close("all")
+    failed = run.tables["events"]["time_us"][run.tables["failures"]["event"]].tolist()
+    assert said >= {format_clock(moment) for moment in failed}
+    assert all(format_clock(moment) in drawn for moment in failed)
 
 
 NAMES = ("<script>alert(1)</script>", 'a" onload="x&amp;', "</title><img src=x onerror=alert(1)>", "]]>--><!--")

@@ -3,30 +3,18 @@
 import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from contagion.cli import main
+from tests.processes import invoke
 from tests.report.pages import parsed
-from tests.scenarios import CASCADE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty directory with one scenario."""
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-    yield tmp_path
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def make(*options: str) -> Result:
@@ -134,6 +122,8 @@ def test_a_summary_that_was_edited_wrongly_is_named(key: str, value: Any) -> Non
         ("graph.json", lambda graph: graph["edges"][0].update(target=[])),
         ("graph.json", lambda graph: graph["nodes"][0].update(asset=["eth"])),
         ("graph.json", lambda graph: graph["nodes"][0].update(assets=3)),
+        ("graph.json", lambda graph: graph["graph"]["shocks"][0].update(at="soon")),
+        ("graph.json", lambda graph: graph["graph"]["shocks"][0].update(at=[3])),
         ("manifest.json", lambda manifest: manifest.update(end_us="soon")),
         ("manifest.json", lambda manifest: manifest.update(overrides=3)),
         ("summary.json", lambda facts: facts.update(links={"seen": {"fall": 3}, "order": {}})),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import contagion as cg
-from contagion.terminal import console_on, summary_text
+from contagion.terminal import summary_text
+from contagion.terminal.console import console_on
 from tests.cases import published
 from tests.integrated import integrated_graph
 from tests.scenarios import CASCADE

@@ -15,7 +15,7 @@ from contagion.study import knockouts
 from contagion.study.executors import InProcess, local
 from contagion.study.knockouts import Attribution, Plan, attribute, carry_out
 from contagion.study.twins import run
-from contagion.terminal import console_on
+from contagion.terminal.console import console_on
 from contagion.terminal.knockouts import attribution_text
 from tests.scenarios import CASCADE
 

@@ -2,37 +2,32 @@
 
 import errno
 import json
+import os
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import contagion as cg
-from contagion.cli import main
 from contagion.readers import tables
 from contagion.study import fragility, knockouts
 from contagion.study.executors import InProcess, local
 from contagion.study.knockouts import Plan, carry_out
 from contagion.study.results import Results, rows_by_key
+from tests.processes import in_process, invoke
 from tests.scenarios import CASCADE
+
+pytestmark = pytest.mark.usefixtures("here")
 
 ATTRIBUTE = ["attribute", "cascade.toml", "--seeds", "3", "--no-twins", "--quiet", "-j", "1"]
 FRAGILITY = ["fragility", "cascade.toml", "--shock", "shocks.0.quantity", "--from", "200", "--to", "400"]
 FRAGILITY += ["--points", "2", "--seeds", "2", "--quiet", "-j", "1"]
 STUDIES = [(ATTRIBUTE, knockouts, "attribution"), (FRAGILITY, fragility, "fragility")]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("cascade.toml").write_text(CASCADE, encoding="utf-8")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
 
 
 def status(directory: str) -> str:
@@ -102,16 +97,98 @@ def test_more_seeds_go_on_with_those_that_are_there(monkeypatch: pytest.MonkeyPa
 
 def test_a_line_that_was_cut_off_is_no_row_and_the_next_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    Results(path).add(("a", 1), {"x": 0.1, "n": np.int64(3)})
+    with Results(path) as results:
+        results.add(("a", 1), {"x": 0.1, "n": np.int64(3)})
     with open(path, "ab") as stream:
         stream.write(b"[" * 100_000 + b"\n")
         stream.write(b'["[\\"b\\", 1]", {"x": 0.')
-    again = Results(path)
-    assert again.find(("a", 1), ["x", "n"]) == {"x": 0.1, "n": 3}
-    assert again.find(("b", 1), ["x", "n"]) is None
-    again.add(("b", 1), {"x": 0.2, "n": None})
-    assert Results(path).find(("b", 1), ["n", "x"]) == {"x": 0.2, "n": None}
-    assert len(path.read_bytes().splitlines()) == 2
+    with Results(path) as again:
+        assert again.find(("a", 1), ["x", "n"]) == {"x": 0.1, "n": 3}
+        assert again.find(("b", 1), ["x", "n"]) is None
+        again.add(("b", 1), {"x": 0.2, "n": None})
+    with Results(path) as third:
+        assert third.find(("b", 1), ["n", "x"]) == {"x": 0.2, "n": None}
+    assert [len(line) > 1000 for line in path.read_bytes().splitlines()] == [False, True, False]
+
+
+def test_a_file_is_one_owner_s_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    with Results(path) as results:
+        results.add("a", {"x": 1})
+        with pytest.raises(BlockingIOError, match=re.escape(str(path))):
+            Results(path)
+        results.add("b", {"x": 2})
+    results.add("c", {"x": 3})  # by a thread that comes too late
+    with Results(path) as again:
+        assert [again.find(key, ["x"]) for key in "abc"] == [{"x": 1}, {"x": 2}, None]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there every file system has locks")
+def test_where_a_file_system_has_no_locks_a_study_is_made_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with Results(tmp_path / "runs.jsonl") as results:
+        assert results.add("a", {"x": 1}) == {"x": 1}
+
+
+@pytest.mark.parametrize(("arguments", "module", "name"), STUDIES)
+def test_a_study_that_another_process_makes_is_left_alone(
+    arguments: list[str], module: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, others = module._figures_of_run, list[Result]()
+
+    def meanwhile(*given: Any) -> Any:
+        row = task(*given)
+        if len(others) < 3:
+            before = {path: path.read_bytes() for path in Path("out").iterdir()}
+            monkeypatch.setattr(module, "_figures_of_run", task)
+            others.append(invoke(*arguments, "-o", "out"))
+            monkeypatch.setattr(module, "_figures_of_run", meanwhile)
+            assert {path: path.read_bytes() for path in Path("out").iterdir()} == before
+        return row
+
+    monkeypatch.setattr(module, "_figures_of_run", meanwhile)
+    assert invoke(*arguments, "-o", "out").exit_code == 0
+    assert [other.exit_code for other in others] == [2, 2, 2]
+    assert "out: another process is at this study: wait until it has ended" in others[0].stderr
+    assert (status("out"), Path("out/runs.jsonl").exists()) == ("complete", False)
+
+
+def test_a_process_that_was_killed_holds_nothing() -> None:
+    long = ["-s", "horizon=400d", "-s", "nodes.oracle.heartbeat=1s", "-s", "nodes.eth.yield_rate=0.01"]
+    process = in_process(*ATTRIBUTE, *long, "-o", "out")
+    while not Path("out/runs.jsonl").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(1)
+    assert invoke(*ATTRIBUTE, *long, "-o", "out").exit_code == 2
+    assert status("out") == "running"
+    process.kill()
+    process.communicate(timeout=60)
+    Results(Path("out/runs.jsonl")).close()
+
+
+def test_a_study_that_ends_while_another_is_on_its_way_to_it_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Results.__init__
+
+    def late(results: Results, path: Path | None = None) -> None:
+        monkeypatch.undo()
+        monkeypatch.chdir(place)
+        assert invoke(*ATTRIBUTE, "-o", "out").exit_code == 0
+        opened(results, path)
+
+    place = Path.cwd()
+    ended, _ = ending(knockouts._figures_of_run, 1, KeyboardInterrupt())
+    with monkeypatch.context() as patched:
+        patched.setattr(knockouts, "_figures_of_run", ended)
+        assert invoke(*ATTRIBUTE, "-o", "out").exit_code == 130
+    monkeypatch.setattr(Results, "__init__", late)
+    result = invoke(*ATTRIBUTE, "-o", "out")
+    assert (result.exit_code, "out has files in it" in result.stderr) == (2, True)
+    assert (status("out"), Path("out/runs.jsonl").exists()) == ("complete", False)
 
 
 def test_a_row_with_other_columns_is_made_again() -> None:
@@ -132,13 +209,14 @@ def test_failed_runs_are_not_kept_and_are_tried_again(jobs: int, tmp_path: Path)
     path = tmp_path / "runs.jsonl"
     arguments = {number: (number,) for number in range(6)}
     told: list[int] = []
-    with local(jobs) as executor:
-        found = rows_by_key(executor, sixth, arguments, ["x"], Results(path), told.append)
+    with local(jobs) as executor, Results(path) as results:
+        found = rows_by_key(executor, sixth, arguments, ["x"], results, told.append)
     assert found[3] == (None, "ArithmeticError: three")
     assert [found[number] for number in (0, 5)] == [({"x": 0.0}, None), ({"x": 5 / 6}, None)]
     assert sorted(told) == [1, 2, 3, 4, 5, 6]
     assert len(path.read_bytes().splitlines()) == 5
-    again = rows_by_key(InProcess(), lambda value: {"x": -1.0}, arguments, ["x"], Results(path), told.append)
+    with Results(path) as results:
+        again = rows_by_key(InProcess(), lambda value: {"x": -1.0}, arguments, ["x"], results, told.append)
     assert (again[3], again[5]) == (({"x": -1.0}, None), ({"x": 5 / 6}, None))
 
 
@@ -156,8 +234,11 @@ def test_a_disk_that_keeps_nothing_more_ends_the_study(jobs: int, monkeypatch: p
 def test_kept_and_unkept_runs_are_the_same(tmp_path: Path) -> None:
     plan = Plan(cg.loads(CASCADE), (("liquidators",),), (1, 2), twins=False)
     path = tmp_path / "runs.jsonl"
-    made = carry_out(plan, InProcess(), None, Results(path))
-    assert made.rows == carry_out(plan, InProcess()).rows == carry_out(plan, InProcess(), None, Results(path)).rows
+    with Results(path) as results:
+        made = carry_out(plan, InProcess(), None, results)
+    with Results(path) as results:
+        again = carry_out(plan, InProcess(), None, results)
+    assert made.rows == carry_out(plan, InProcess()).rows == again.rows
 
 
 @pytest.mark.parametrize(("arguments", "module", "name"), STUDIES)

@@ -46,6 +46,10 @@ MODELS: Mapping[str, Model] = {
         "shares in each other, and failures that cost (Elliott, Golub, Jackson)",
         ("seed_bank", "shock", "threshold"), ("shock", "threshold"), lending.cross_holdings,
     ),
+    "cifuentes-ferrucci-shin": Model(
+        "clearing payments while banks sell one asset to keep a capital ratio",
+        ("solution", "minimum_ratio", "depth"), ("minimum_ratio", "depth"), sales.cifuentes_ferrucci_shin,
+    ),
     "greenwood-landier-thesmar": Model(
         "fire sales back to the old leverage, one round; a file of holdings",
         (*_FALL, "depth"), (), sales.greenwood_landier_thesmar, HOLDINGS,
@@ -58,6 +62,11 @@ MODELS: Mapping[str, Model] = {
     "caccioli": Model(
         "the failed sell all they hold, which fails others; a file of holdings",
         ("seed_bank", *_FALL, "impact"), ("impact",), sales.caccioli, HOLDINGS,
+    ),
+    "eba-2018": Model(
+        "fire sales in steps, below a buffer and after a default; a file of holdings",
+        (*_FALL, "impact", "buffer_ratio", "minimum_ratio", "target_ratio", "steps"), ("impact", "buffer_ratio"),
+        sales.eba_2018, HOLDINGS,
     ),
 }  # fmt: skip
 """Every model by the name that `--model` takes."""

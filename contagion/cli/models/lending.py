@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from contagion.cli.models.outcome import (
     Outcome,
     cash_of,
+    columns_of,
     equity_of,
-    refuse,
     refuse_insolvent,
     seeds_of,
     struck,
@@ -124,7 +124,8 @@ def threshold(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
     found = threshold_cascade(exposures.owes, needed, seeds)
     at_stake = exposures.owes.T @ (found.wave >= 0).astype(np.float64)
     columns = {"debtors": debtors, "needed": needed, "failed debtors": found.losses}
-    notes = (f"a bank fails when {options['threshold']:.6g} of its debtors have, by number; losses are claims on them",)
+    share = f"{options['threshold'] * 100:.6g}% of its debtors have failed"
+    notes = (f"a bank fails when {share}, by number; losses are claims on them",)
     return Outcome(found.waves, 0, at_stake, columns, {"claims on who has failed": float(at_stake.sum())}, notes)
 
 
@@ -134,10 +135,7 @@ def neva(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
 
     from contagion.finance import valuation
 
-    owes, outside = exposures.owes, exposures.columns.get("external_liabilities")
-    if outside is None:
-        what = "the model needs all that a bank owes; expected a column 'external_liabilities'"
-        raise refuse(exposures, f"{what}; give a file of nodes with --nodes")
+    owes, (outside,) = exposures.owes, columns_of(exposures, external_liabilities="all that a bank owes")
     assets, owed = cash_of(exposures), np.asarray(owes.sum(axis=1)) + outside
     before = assets + owes.sum(axis=0) - owed
     weak = np.flatnonzero(before <= 0)
@@ -165,15 +163,12 @@ def cross_holdings(exposures: "Exposures", options: Mapping[str, Any]) -> Outcom
     """Return who falls below its threshold when organisations own shares of each other (Elliott et al. 2014)."""
     from contagion.finance.cross_holdings import dependency_matrix, failure_cascade
 
-    known = exposures.columns
-    if "failure_cost" not in known:
-        what = "the model needs what a failure costs; expected a column 'failure_cost', 0 where it costs nothing"
-        raise refuse(exposures, f"{what}; give a file of nodes with --nodes")
+    (cost,) = columns_of(exposures, failure_cost="what a failure costs")
     assets, matrix = cash_of(exposures), dependency_matrix(exposures.owes.T.toarray())
     before = matrix @ assets
     lost = assets * struck(len(assets), seeds_of(exposures, options["seed_bank"]), options["shock"])
     limits = options["threshold"] * before
-    found = failure_cascade(matrix, assets - lost, limits, known["failure_cost"])
+    found = failure_cascade(matrix, assets - lost, limits, cost)
     columns = {"value before": before, "threshold": limits, "value": found.values}
     totals = {
         "loss by the shock": float(lost.sum()),

@@ -54,6 +54,17 @@ def _file(exposures: "Exposures | Holdings", form: str) -> str:
     return next((part.path for part in parts if part.form == form), parts[0].path)
 
 
+def columns_of(exposures: "Exposures | Holdings", **needed: str) -> list[Any]:
+    """Return columns of the file of nodes by their names; refuse all that are missing, each with what it says."""
+    known, file = exposures.columns, _file(exposures, "nodes")
+    given = any(part.form in ("nodes", "totals") for part in exposures.provenance)
+    fix = "add it, or map its title with --columns" if given else "give a file of nodes with --nodes"
+    if missing := [key for key in needed if key not in known]:
+        texts = [f"the model needs {needed[key]}; expected a column {key!r}; {fix}" for key in missing]
+        raise BadInput(Problem(file, 0, 0, "", text) for text in texts)
+    return [known[key] for key in needed]
+
+
 def cash_of(exposures: "Exposures") -> Any:
     """Return what each bank has from outside the network: its cash and its external assets."""
     found = [exposures.columns[key] for key in ("cash", "external_assets") if key in exposures.columns]

@@ -3,10 +3,59 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from contagion.cli.models.outcome import Outcome, assets_of, refuse, refuse_insolvent, seeds_of, struck, two_waves
+from contagion.cli.models.outcome import (
+    Outcome,
+    assets_of,
+    columns_of,
+    refuse,
+    refuse_insolvent,
+    seeds_of,
+    struck,
+    two_waves,
+)
 
 if TYPE_CHECKING:
+    from contagion.readers.exposures import Exposures
     from contagion.readers.holdings import Holdings
+
+MOST_SOLD = 700
+"""What is sold over the depth, beyond which a price of exp(-700) is none."""
+ROUNDING = 1e-12
+"""By so large a part may loans and equity exceed assets that are stated in decimals."""
+
+
+def cifuentes_ferrucci_shin(exposures: "Exposures", options: Mapping[str, Any]) -> Outcome:
+    """Return payments and a price that agree, when banks sell to keep a ratio (Cifuentes, Ferrucci and Shin 2005)."""
+    import numpy as np
+
+    from contagion.finance import fire_sale_clearing as model
+
+    liquid, illiquid, outside = columns_of(
+        exposures, cash="what a bank has in money", external_assets="what a bank can sell of the one asset",
+        external_liabilities="what a bank owes to others than banks",
+    )  # fmt: skip
+    least, depth, owes = options["solution"] == "least", options["depth"], exposures.owes
+    if not (most := illiquid.sum() / depth) < MOST_SOLD:
+        what = f"external assets of {illiquid.sum():.6g} are {most:.6g} times the depth, which leaves no price"
+        raise refuse(exposures, f"{what}; expected a --depth well above {illiquid.sum() / MOST_SOLD:.3g}; is it money?")
+    solve = model.least_fire_sale_clearing if least else model.fire_sale_clearing
+    found = solve(liquid, illiquid, owes, outside, options["minimum_ratio"], 1 / depth)
+    owed = owes.sum(axis=1) + outside
+    share = np.divide(found.payments, owed, out=np.ones_like(owed), where=owed > 0)
+    by_claims, by_price = owes.T @ (1 - share), (1 - found.price) * illiquid
+    sold = np.divide(found.sales, illiquid, out=np.zeros_like(illiquid), where=illiquid > 0)
+    columns = {"owed": owed, "paid": found.payments, "recovery": share, "sold": sold, "equity": found.equity}
+    totals = {
+        "loss of banks by defaults": float(by_claims.sum()),
+        "loss of banks by sales": float(by_price.sum()),
+        "loss of external creditors": float(outside @ (1 - share)),
+    }
+    notes = (
+        f"the price of external assets ends at {found.price:.6f} of the first one; a bank in default sells everything",
+        *(("the least solution, a panic, has no rounds: wave 1 is everybody in default",) if least else ()),
+    )
+    waves = [wave for wave in [np.flatnonzero(found.defaulted)] if wave.size] if least else found.waves
+    return Outcome(waves, 1, by_claims + by_price, columns, totals, notes, rounds=not least)
 
 
 def greenwood_landier_thesmar(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
@@ -75,13 +124,43 @@ def caccioli(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
     return Outcome(found.waves, 0, found.losses, columns, totals, notes)
 
 
+def eba_2018(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
+    """Return who defaults in steps of sales and repayments (Farmer and others 2020, in its reduced form)."""
+    import numpy as np
+
+    from contagion.finance.system_fire_sale import IMPACT_AT, system_fire_sale
+
+    equity, held = _equity(holdings), holdings.amounts.sum(axis=1)
+    cash, loans = columns_of(holdings, cash="what a bank has in money", loans="what a bank owes and can pay back")
+    other = holdings.columns.get("external_assets", np.zeros(len(equity)))
+    assets, known = held + cash + other, loans + equity
+    if len(weak := np.flatnonzero(known > assets * (1 + ROUNDING))):
+        bank = weak[0]
+        what = (
+            f"{holdings.names[bank]!r} has more loans and equity ({known[bank]:.6g}) than assets ({assets[bank]:.6g})"
+        )
+        raise refuse(holdings, f"{what}; expected all that a bank has: holdings, 'cash' and 'external_assets'")
+    deposits = np.maximum(assets - known, 0)
+    rules = {"impact": -np.expm1(-IMPACT_AT * options["impact"]), "steps": options["steps"]}
+    rules |= {key: options[f"{key}_ratio"] for key in ("buffer", "minimum", "target")}
+    banks, shock = (holdings.amounts, cash, other, loans, deposits), _price_shock(holdings, options)
+    steps, control = (system_fire_sale(*banks, price_shock=fall, **rules) for fall in (shock, 0.0))
+    last, direct, losses = steps[-1], holdings.amounts @ shock, equity - steps[-1].equity
+    columns = {"direct": direct, "by sales": losses - direct, "equity": last.equity}
+    totals = {"loss by the shock": float(direct.sum()), "loss by sales": float((losses - direct).sum())}
+    count = max((number for number, step in enumerate(steps, 1) if step.defaults.size), default=0)
+    notes = (
+        f"{len(steps)} steps, a wave each; {last.sold:.2%} of all holdings sold; prices after them are at least "
+        f"{last.prices.min():.4f} of the first ones",
+        f"defaults without the shock: {sum(step.defaults.size for step in control):,}; what it adds is the difference",
+    )
+    return Outcome([step.defaults for step in steps[:count]], 1, losses, columns, totals, notes, rounds=False)
+
+
 def _equity(holdings: "Holdings") -> Any:
     import numpy as np
 
-    if "equity" not in holdings.columns:
-        what = "the model needs equity; expected a column 'equity'; give a file of banks with --nodes"
-        raise refuse(holdings, what)
-    equity = holdings.columns["equity"]
+    (equity,) = columns_of(holdings, equity="equity")
     weak = np.flatnonzero(equity <= 0)
     refuse_insolvent(holdings, weak, equity, "every bank's above 0; leave out who has failed already")
     return equity
