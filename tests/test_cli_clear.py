@@ -243,6 +243,13 @@ def test_a_bank_without_equity_is_named() -> None:
     assert "n.csv: equity: 'B' (-3) before any shock; expected every bank's above 0" in result.stderr
 
 
+@pytest.mark.parametrize("unit", ["=1+1", "EUR\x1b[31m", "x" * 201])
+def test_a_unit_that_could_not_be_a_name_is_a_usage_error(unit: str) -> None:
+    result = invoke(*example(), "--model", "eisenberg-noe", "--unit", unit, "-o", "out")
+    assert result.exit_code == 2 and "say a unit, such as 'EUR m'" in result.stderr
+    assert not Path("out").exists()
+
+
 def test_every_problem_of_a_file_shows_at_once_and_nothing_is_written() -> None:
     Path("bad.csv").write_text("debtor,creditor,amount\nA,A,1\nA,B\n=A,B,x\n", encoding="utf-8")
     result = invoke("bad.csv", "--model", "eisenberg-noe", "-o", "out")

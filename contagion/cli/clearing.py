@@ -51,6 +51,15 @@ def _titles(texts: tuple[str, ...]) -> dict[str, str]:
     return titles
 
 
+def _unit(ctx: click.Context, parameter: click.Parameter, text: str) -> str:
+    """Return a unit as it was typed; a usage error for text that could not be a name either."""
+    from contagion.readers.words import not_a_name
+
+    if text and (what := not_a_name(text)):
+        raise click.BadParameter(f"{what.split(';')[0]}; say a unit, such as 'EUR m'")
+    return text
+
+
 class _Number(click.FloatRange):
     """A number in a range, which "not a number" is not."""
 
@@ -78,7 +87,9 @@ _RATIO = _Number(0, 1, max_open=True)
 @click.option(
     "--columns", multiple=True, callback=_pairs, metavar="OURS=TITLE,...", help="What the file calls a column."
 )
-@click.option("--unit", default="", metavar="TEXT", help="Of the amounts, such as 'EUR m'; printed as it is.")
+@click.option(
+    "--unit", default="", metavar="TEXT", callback=_unit, help="Of the amounts, such as 'EUR m'; printed as it is."
+)
 @click.option(
     "--reconstruct", type=click.Choice(["maximum-entropy", "minimum-density"]),
     help="Make a matrix from totals by bank.",

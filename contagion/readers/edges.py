@@ -7,7 +7,7 @@ import numpy as np
 from contagion.errors import closest
 from contagion.readers.exposures import Exposures, NodeTable, matrix
 from contagion.readers.sheet import Ints, Names, Sheet, duplicates
-from contagion.readers.words import MAX_PROBLEMS, NUMBER, not_a_name
+from contagion.readers.words import MAX_PROBLEMS, NUMBER
 
 
 def read_edges(
@@ -51,15 +51,14 @@ def _likely(header: tuple[str, ...]) -> str:
 def _placed(sheet: Sheet, key: str, ends: Names, names: tuple[str, ...]) -> Ints:
     """Return the place of each row's name; unknown ones are noted, but for those that are no names at all."""
     place = ends.among(names)
-    unknowns = (place < 0) & np.array([not not_a_name(text) for text in ends.texts], dtype=bool)[ends.codes]
-    if unknowns.any():
+    if (place < 0).any():
 
         def unknown(row: int) -> str:
             text = ends.of(row)[:60]
             near = closest(text, names) if len(names) <= 10_000 else ""
             return f"there is no node {text!r}{near}; expected a name of the node file"
 
-        sheet.complain_all(unknowns, key, unknown)
+        sheet.complain_all(ends.unknown(place), key, unknown)
     return place
 
 

@@ -140,5 +140,6 @@ def _placed(sheet: Sheet, key: str, names: Names, known: tuple[str, ...]) -> Int
         text = names.of(row)[:60]
         return f"there is no {what} {text!r}{closest(text, known)}; expected a name of the file of {what}s"
 
-    sheet.complain_all(place < 0, key, unknown)
+    if (place < 0).any():
+        sheet.complain_all(names.unknown(place), key, unknown)
     return place

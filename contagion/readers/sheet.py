@@ -66,6 +66,11 @@ class Names(NamedTuple):
         place = {name: number for number, name in enumerate(names)}
         return np.array([place.get(text, -1) for text in self.texts], dtype=np.int64)[self.codes]
 
+    def unknown(self, place: Ints) -> NDArray[np.bool_]:
+        """Return which rows have no place though they state a name; what is no name is a complaint of its own."""
+        sound = np.array([not not_a_name(text) for text in self.texts], dtype=bool)
+        return np.asarray((place < 0) & sound[self.codes])
+
 
 class Provenance(NamedTuple):
     """Where exposures come from.
