@@ -61,11 +61,13 @@ def test_orders_and_the_backstop_are_mentioned_only_where_there_were_any(cascade
         "cancelled": {"orders": 1_200, "value": 5.1e6}, "unfilled": 2.5e3, "insurance_used": 3e5,
         "adl": {"value": 7e6, "accounts": 1, "uncovered": 12.0},
         "depth": {"calm": {"first": 4.0, "low": 3.0}, "btc-perp": {"first": 4.0, "low": 0.1}},
+        "max_leverage": {"maker-a": 2.6, "maker-b": 3.977},
         "liquidated": cascade.facts["liquidated"] | {"long_share": 0.87},
     }  # fmt: skip
     text = summary_text(console, cascade)
     for words in (
         "1,200 orders worth 5.10M cancelled", "2.50k not filled", "btc-perp down to 2.5% of its depth",
+        "makers' leverage up to 3.98 (maker-b)",
         "300k from insurance", "7.00M of 1 winner deleveraged", "12.0 covered by nobody",
     ):  # fmt: skip
         assert f" {words}\n" in text

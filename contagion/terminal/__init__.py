@@ -223,7 +223,7 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
 
 
 def _orders(facts: Mapping[str, Any]) -> list[str]:
-    """Return what became of orders, nothing where there were none: cancelled, not filled, the emptiest book."""
+    """Return what became of orders, nothing where there were none; with the emptiest book, and makers' leverage."""
     gone, books = facts["cancelled"], {name: row for name, row in facts["depth"].items() if row["first"]}
     words = [f"{count(gone['orders'], 'order')} worth {money(gone['value'])} cancelled"] * bool(gone["orders"])
     words += [f"{money(facts['unfilled'])} not filled"] * bool(facts["unfilled"])
@@ -231,6 +231,9 @@ def _orders(facts: Mapping[str, Any]) -> list[str]:
     if words and left:
         thinnest = min(left, key=lambda name: left[name])
         words.append(f"{thinnest} down to {left[thinnest]:.1%} of its depth")
+    if words and (highest := facts["max_leverage"]):
+        name = max(highest, key=lambda maker: highest[maker])
+        words.append(f"makers' leverage up to {highest[name]:.2f} ({name})")
     return words
 
 
