@@ -74,6 +74,16 @@ def test_orders_and_the_backstop_are_mentioned_only_where_there_were_any(cascade
     assert ", 87% of it long" in text
 
 
+def test_marks_of_an_exchange_do_not_push_a_traded_price_out_of_sight(cascade: Any) -> None:
+    fallen = {"first": 1.0, "low": 0.2, "low_time": 9.0, "last": 1.0, "drawdown": 0.8}
+    cascade = copy.copy(cascade)
+    marks = {f"exchange/coin-{number}": fallen for number in range(20)}
+    token = {"usde-spot": fallen | {"low": 0.64, "drawdown": 0.36}}
+    cascade.facts = cascade.facts | {"prices": marks | token}
+    text = summary_text(Console(file=io.StringIO(), width=80), cascade)
+    assert "usde-spot" in text and "exchange/coin-0" in text and "exchange/coin-19" not in text
+
+
 def test_channels_have_two_sides_and_sum_and_spillovers_are_a_table(cascade: Any) -> None:
     lines = [line.split() for line in summary_text(Console(file=io.StringIO(), width=80), cascade).splitlines()]
     heads = ["by", "channel", "net", "lost", "gained"]

@@ -247,10 +247,11 @@ def _backstop(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Return the deepest falls; what an exchange marks (`exchange/coin`) comes after what is traded and read."""
     moved = {name: row for name, row in prices.items() if _moved(row)}
     if not moved:
         return Text("no price moved")
-    rows = sorted(moved.items(), key=lambda item: -item[1]["drawdown"])
+    rows = sorted(moved.items(), key=lambda item: ("/" in item[0], -item[1]["drawdown"]))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=26)
     for name in ("first", "low", "at", "last", "drawdown"):
