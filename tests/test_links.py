@@ -1,6 +1,7 @@
 """The links of an account in a scenario: how they are checked, kept with a run and printed."""
 
 import ast
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 import contagion as cg
 from contagion.assembly import build
 from contagion.cli import main
 from contagion.log import FAILURES
 from contagion.log.kinds import KINDS
+from contagion.terminal.links import links_table
 from tests.architecture import modules
 from tests.scenarios import CASCADE
 from tests.worlds import WORLDS
@@ -81,6 +84,28 @@ def test_the_summary_ends_with_the_links_and_fits_eighty_columns() -> None:
     assert "3 of 4 links happened; 2 of 3 pairs" in lines[at]
     assert any("the pool falls a tenth" in line and line.endswith("early") for line in lines[at:])
     assert any("depeg" in line and line.endswith("never") for line in lines[at:])
+
+
+def test_where_room_is_short_titles_go_on_in_the_next_line_and_times_are_whole() -> None:
+    seen = {
+        name: {
+            "title": f"a title of {name} that is longer than what is left", "stated": place, "rank": place,
+            "first": 828.0, "event": 30_210, "events": 3_000, "in_order": False,
+        }
+        for place, name in ((1, "one"), (2, "two"))
+    }  # fmt: skip
+    console = Console(file=io.StringIO(), width=62)
+    console.print(links_table(seen))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count("13min 48s") == 2 and "…" not in text
+    assert "longer than what" in " ".join(text.split())
+
+
+def test_the_table_has_the_number_that_why_takes() -> None:
+    invoke("run", "told.toml", "-o", "a", "--quiet", "--no-twins")
+    row = next(line for line in invoke("links", "a").stdout.splitlines() if "the second borrower" in line)
+    number = next(word for word in row.split() if word.startswith("#"))
+    assert invoke("why", "a", number.lstrip("#")).stdout.startswith("liquidation of second")
 
 
 def test_the_command_is_readable_and_says_when_there_are_none() -> None:

@@ -62,15 +62,27 @@ def test_orders_and_the_backstop_are_mentioned_only_where_there_were_any(cascade
         "cancelled": {"orders": 1_200, "value": 5.1e6}, "unfilled": 2.5e3, "insurance_used": 3e5,
         "adl": {"value": 7e6, "accounts": 1, "uncovered": 12.0},
         "depth": {"calm": {"first": 4.0, "low": 3.0}, "btc-perp": {"first": 4.0, "low": 0.1}},
+        "max_leverage": {"maker-a": 2.6, "maker-b": 3.977},
         "liquidated": cascade.facts["liquidated"] | {"long_share": 0.87},
     }  # fmt: skip
     text = summary_text(console, cascade)
     for words in (
         "1,200 orders worth 5.10M cancelled", "2.50k not filled", "btc-perp down to 2.5% of its depth",
+        "makers' leverage up to 3.98 (maker-b)",
         "300k from insurance", "7.00M of 1 winner deleveraged", "12.0 covered by nobody",
     ):  # fmt: skip
         assert f" {words}\n" in text
     assert ", 87% of it long" in text
+
+
+def test_marks_of_an_exchange_do_not_push_a_traded_price_out_of_sight(cascade: Any) -> None:
+    fallen = {"first": 1.0, "low": 0.2, "low_time": 9.0, "last": 1.0, "drawdown": 0.8}
+    cascade = copy.copy(cascade)
+    marks = {f"exchange/coin-{number}": fallen for number in range(20)}
+    token = {"usde-spot": fallen | {"low": 0.64, "drawdown": 0.36}}
+    cascade.facts = cascade.facts | {"prices": marks | token}
+    text = summary_text(Console(file=io.StringIO(), width=80), cascade)
+    assert "usde-spot" in text and "exchange/coin-0" in text and "exchange/coin-19" not in text
 
 
 def test_channels_have_two_sides_and_sum_and_spillovers_are_a_table(cascade: Any) -> None:

@@ -200,7 +200,7 @@ def _liquidated(facts: Mapping[str, Any], currency: str) -> RenderableType:
 
 
 def _orders(facts: Mapping[str, Any]) -> list[str]:
-    """Return what became of orders, nothing where there were none: cancelled, not filled, the emptiest book."""
+    """Return what became of orders, nothing where there were none; with the emptiest book, and makers' leverage."""
     gone, books = facts["cancelled"], {name: row for name, row in facts["depth"].items() if row["first"]}
     words = [f"{count(gone['orders'], 'order')} worth {money(gone['value'])} cancelled"] * bool(gone["orders"])
     words += [f"{money(facts['unfilled'])} not filled"] * bool(facts["unfilled"])
@@ -208,6 +208,9 @@ def _orders(facts: Mapping[str, Any]) -> list[str]:
     if words and left:
         thinnest = min(left, key=lambda name: left[name])
         words.append(f"{thinnest} down to {left[thinnest]:.1%} of its depth")
+    if words and (highest := facts["max_leverage"]):
+        name = max(highest, key=lambda maker: highest[maker])
+        words.append(f"makers' leverage up to {highest[name]:.2f} ({name})")
     return words
 
 
@@ -221,10 +224,11 @@ def _backstop(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _prices(prices: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Return the deepest falls; what an exchange marks (`exchange/coin`) comes after what is traded and read."""
     moved = {name: row for name, row in prices.items() if _moved(row)}
     if not moved:
         return Text("no price moved")
-    rows = sorted(moved.items(), key=lambda item: -item[1]["drawdown"])
+    rows = sorted(moved.items(), key=lambda item: ("/" in item[0], -item[1]["drawdown"]))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", overflow="ellipsis", no_wrap=True, max_width=26)
     for name in ("first", "low", "at", "last", "drawdown"):

@@ -18,13 +18,14 @@ def links_text(console: Console, facts: Mapping[str, Any], scenario: str) -> str
     """Return the text of `metrics.links.observed`."""
     parts: list[RenderableType] = [Text(f"{scenario}: {agreement(facts['order'])}", style="bold")]
     if facts["seen"]:
-        parts += [links_table(facts["seen"]), Text(_CLOSING, style="dim")]
+        parts += [links_table(facts["seen"], events=True), Text(_CLOSING, style="dim")]
     return printed(console, Group(*parts))
 
 
 _CLOSING = (
     "First and last column: the place in the account and in the run. Early: it happened before one that the account "
-    "tells before it. Kendall's tau is 1 for the order as told, -1 for its reverse."
+    "tells before it. Kendall's tau is 1 for the order as told, -1 for its reverse. contagion why RUN NUMBER walks "
+    "back from a link's first event."
 )
 
 
@@ -43,18 +44,23 @@ def agreement(order: Mapping[str, Any]) -> str:
     return text + (f", Kendall's tau {order['tau']:.2f}" if order["tau"] is not None else "")
 
 
-def links_table(seen: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return a row a link, in the order of the account."""
+def links_table(seen: Mapping[str, Mapping[str, Any]], *, events: bool = False) -> Table:
+    """Return a row a link, in the order of the account; events : whether with the number of its first event.
+
+    What is short of room is the title, which goes on in the next line; times are never cut.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim", no_wrap=True)
-    table.add_column("as told", no_wrap=True, overflow="ellipsis", max_width=34)
-    for name in ("first", "events", "place"):
+    table.add_column("as told", max_width=34)
+    for name in ("first", *[""] * events, "events", "place"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in seen.values():
         word = Text(_WORDS[row["in_order"]], style=_STYLES[row["in_order"]])
         place = "–" if row["rank"] is None else str(row["rank"])
-        table.add_row(str(row["stated"]), row["title"], _time(row["first"]), f"{row['events']:,}", place, word)
+        number = ["" if row["event"] is None else f"#{row['event']}"] * events
+        told = Text(row["title"])
+        table.add_row(str(row["stated"]), told, _time(row["first"]), *number, f"{row['events']:,}", place, word)
     return table
 
 
