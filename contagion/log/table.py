@@ -51,7 +51,7 @@ class Table:
         self._chunks: list[NDArray[Any]] = []
         self._new: list[NDArray[Any]] = []
         self._worker = worker or ThreadPoolExecutor(1)
-        self._work: Future[None] | None = None
+        self._work: list[Future[None]] = []
         self._names = tuple(layout)
         self._digest = hashlib.sha256(repr(sorted(layout.items())).encode())
         self._budget, self._spooled = budget, 0
@@ -138,18 +138,18 @@ class Table:
         self._rows.clear()
         self._full += self.CHUNK
         full = self._spool is not None and self._budget is not None and self.in_memory > self._budget // 2
-        if full or len(self._new) == self.BATCH:
+        if full:
             self._settle()
-            self._work = self._worker.submit(self._keep, self._new, self._chunks if full else [])
+        if full or len(self._new) == self.BATCH:
+            self._work.append(self._worker.submit(self._keep, self._new, self._chunks if full else []))
             self._new = []
         if full:
             self._spooled, self._chunks = self._count, []
 
     def _settle(self) -> None:
         """Wait until what was handed over is done; an error there is raised here."""
-        if self._work:
-            self._work.result()
-            self._work = None
+        while self._work:
+            self._work.pop(0).result()
 
     def _keep(self, new: list[NDArray[Any]], spilled: list[NDArray[Any]]) -> None:
         """Hash chunks, and write the same or more of them to the spool."""
