@@ -54,20 +54,23 @@ class Result(NamedTuple):
     full_passes: int
     peak: int
     logged: int
+    logging: float
+    writing: float
     row_bytes: float
 
 
 class Logbook:
-    """A log of liquidations, and how long it took."""
+    """A log of liquidations, and the seconds that the run has spent in it."""
 
     def __init__(self, directory: Path) -> None:
         self.log = EventLog(SPOOL_ROWS)
         self.log.spool_to(directory)
         self.log.append_root(0, "clock", -1, -1)
-        self.shock, self.cause = -1, 0
+        self.shock, self.cause, self.spent = -1, 0, 0.0
 
     def __call__(self, event: int, members: Any, before: Any, after: Any) -> None:
         """Add a row for every liquidation; the first round of an event is due to its shock, others to the last one."""
+        start = perf_counter()
         if event != self.shock:
             self.shock, self.cause = event, self.log.append_root(event * 1_000_000, "shock", 0, 0)
         self.cause = self.log.append_failures(
@@ -75,6 +78,7 @@ class Logbook:
             asset=slot_ids(before, 0), quantity=before[:, QUANTITY] - after[:, QUANTITY],
             value=after[:, CASH] - before[:, CASH],
         )  # fmt: skip
+        self.spent += perf_counter() - start
 
     def row_bytes(self, path: Path) -> float:
         """Write the events as Parquet and return the bytes of a row."""
@@ -115,10 +119,13 @@ def crash(directory: Path, compiled: bool, logged: bool, events: int) -> Result:
         sell(market.rows[:1], market.prices)
         outcome = play(market, contestant, events, logbook, copy=False, sell=sell, clock=perf_counter)
         peak = _peak()
+        start = perf_counter()
         row_bytes = logbook.row_bytes(Path(spool) / "events.parquet") if logbook else 0.0
-        rows = len(logbook.log.events) if logbook else 0
-    index = made[0]
-    return Result(outcome, WIDTH * 8, index.nbytes / len(index.book), index.full_passes, peak, rows, row_bytes)
+        writing = perf_counter() - start
+    index, rows, spent = made[0], len(logbook.log.events) if logbook else 0, logbook.spent if logbook else 0.0
+    return Result(
+        outcome, WIDTH * 8, index.nbytes / len(index.book), index.full_passes, peak, rows, spent, writing, row_bytes
+    )
 
 
 def _peak() -> int:
@@ -179,7 +186,11 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "
           f"{done.peak / 1e9:.2f} GB = {done.peak / accounts:.0f} bytes an account")  # fmt: skip
-    print(f"    with a log of {noted.logged:,} rows {wall_with_log:.1f} s of wall: {wall_with_log / wall - 1:+.1%}, "
+    rest = noted.outcome.wall - noted.logging
+    share = noted.logging / rest
+    print(f"    with a log of {noted.logged:,} rows: {noted.logging:.1f} s in it, {share:.1%} of the rest of the run; "
+          f"{noted.writing:.1f} s to write Parquet")  # fmt: skip
+    print(f"    against the run without: {wall_with_log:.1f} s of wall, {wall_with_log / wall - 1:+.1%}, "
           f"{with_log / whole - 1:+.1%} of processor time; {noted.row_bytes:.1f} bytes a row in Parquet, "
           f"peak {noted.peak / 1e9:.2f} GB")  # fmt: skip
 
