@@ -81,7 +81,7 @@ def find_event(events: dict[str, Any], books: Any, what: int | str) -> int:
     failures = [books.kinds.index(kind) for kind in FAILURES if kind in books.kinds]
     failed = np.flatnonzero(chosen & np.isin(events["kind"], failures))
     if not len(failed):
-        raise KeyError(f"{text!r} never failed in this run: give an event's number to ask about something else")
+        raise KeyError(f"{text!r} never failed in this run: give an event's number, such as contagion links shows")
     return int(failed[0])
 
 

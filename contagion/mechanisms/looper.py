@@ -33,7 +33,7 @@ from contagion.params import Params as Parameters
 from contagion.ports import FEEDS, LENDERS, VENUES, Link, Mechanism, Message, Position, Process
 from contagion.routes import Route, best_route, find_routes, trade_route
 from contagion.simulation import Simulation
-from contagion.units import PPM, to_ppm
+from contagion.units import PPM, PRICE_SCALE, to_ppm
 
 _ROUNDS_LIMIT = 500
 _HAIR = 1e-6
@@ -153,12 +153,18 @@ class Looper:
         return read[asset] if asset in read else self._lender.price(asset)
 
     def _log_carry(self, cause: int) -> None:
-        """Log the annual return on equity that the loop earns at today's rates, in ppm (as `quantity`)."""
+        """Log the annual return on equity that the loop earns at today's rates, in ppm (as `quantity`).
+
+        And what its collateral yields a year to who does not loop it (as `price`).
+        """
         lender = self._lender
         assert lender is not None
         if (leverage := self.leverage()) < float("inf"):
-            rate = carry(leverage, self._yield(), lender.borrow_rate(self.debt))
-            self.sim.record("carry", self.node, cause=cause, asset=self.collateral, quantity=round(rate * PPM))
+            base = self._yield()
+            self.sim.record(
+                "carry", self.node, cause=cause, asset=self.collateral, price=round(base * PRICE_SCALE),
+                quantity=round(carry(leverage, base, lender.borrow_rate(self.debt)) * PPM),
+            )  # fmt: skip
 
     def _issuers(self) -> list[Link[Any]]:
         return [link for link in self.sim.links(self.node, FEEDS) if hasattr(link.peer, "base_yield")]

@@ -28,7 +28,7 @@ from contagion.params import AssetName, Duration, NodeName, Positive, Rate
 from contagion.params import Params as Parameters
 from contagion.ports import LENDERS, Mechanism, Message, Position, Process, Tick
 from contagion.simulation import Simulation
-from contagion.units import PPM
+from contagion.units import PPM, PRICE_SCALE
 from contagion.venues import BOOKS, EXCHANGES, SELL, open_accounts
 
 
@@ -112,15 +112,21 @@ class Whale:
         raise Misfit((*self._path, "market"), f"add a 'trades' edge to {wanted!r}, an order book")
 
     def _log_carry(self) -> None:
-        """Log the annual return on the equity of layer 2 that its rates promise, in ppm (as `quantity`)."""
+        """Log the annual return on the equity of layer 2 that its rates promise, in ppm (as `quantity`).
+
+        And what the token yields a year to who does not loop it (as `price`).
+        """
         sim = self.sim
         for account in sim.links(self.node, EXCHANGES)[:1]:
             stated = account.attributes["balances"]
             cash = sim.units(account.peer.settlement, stated.get(sim.ledger.assets[account.peer.settlement].name, 0))
             worth = sim.units(self.loop, stated.get(self.params.loop, 0)) * account.peer.unit(self.loop)
             if worth > -cash > 0:
-                rate = carry(worth / (worth + cash), float(self.params.yield_rate), float(self.params.loan_rate))
-                sim.record("carry", self.node, cause=CLOCK, asset=self.loop, quantity=round(rate * PPM))
+                base, leverage = float(self.params.yield_rate), worth / (worth + cash)
+                sim.record(
+                    "carry", self.node, cause=CLOCK, asset=self.loop, price=round(base * PRICE_SCALE),
+                    quantity=round(carry(leverage, base, float(self.params.loan_rate)) * PPM),
+                )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------- layer 1
 

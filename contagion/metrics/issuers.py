@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from contagion.metrics.losses import Losses
 from contagion.metrics.marks import Marks
 from contagion.metrics.venues import is_kind
-from contagion.units import PPM
+from contagion.units import PPM, PRICE_SCALE
 
 Columns = dict[str, NDArray[Any]]
 
@@ -53,14 +53,16 @@ def _ratio(
 def loops(events: Columns, books: Any, lost: Losses) -> dict[str, dict[str, float]]:
     """Return, for every loop, the annual return on equity that it was opened for, its equity and its loss.
 
-    carry : a year, as first logged; equity, loss : in the currency, the loss at the end of the run.
+    carry, yield : a year, as first logged, of the loop and of its token alone; equity, loss : in the currency, the loss
+    at the end of the run.
     """
     chosen = np.flatnonzero(is_kind(events, books.kinds, "carry"))
     table = {}
     for event in chosen[np.unique(events["node"][chosen], return_index=True)[1]].tolist():
         node = int(events["node"][event])
         table[books.holders[node]] = {
-            "carry": float(events["quantity"][event]) / PPM, "equity": float(lost.start[node]),
+            "carry": float(events["quantity"][event]) / PPM, "yield": float(events["price"][event]) / PRICE_SCALE,
+            "equity": float(lost.start[node]),
             "loss": float(lost.start[node] - lost.end[node]),
         }  # fmt: skip
     return table

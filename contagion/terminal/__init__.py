@@ -265,12 +265,12 @@ TWINS = {"control": "no shock", "frozen": "nobody reacts", "rounds": "in synchro
 
 
 def _loops(loops: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    """Return the carry of every loop and, beside it, the share of its equity that the run has cost."""
+    """Return the carry of every loop and, beside it, what the token alone yields and the share of equity lost."""
     rows = []
     for name, loop in list(loops.items())[:8]:
         lost = loop["loss"] / loop["equity"] if loop["equity"] > 0 else 0.0
-        words = " (lost all)" if lost >= 1 else f" (lost {lost:.1%})" if abs(lost) >= 0.0005 else ""
-        rows.append(f"{name} {loop['carry']:.1%}{words}")
+        words = ", lost all" if lost >= 1 else f", lost {lost:.1%}" if abs(lost) >= 0.0005 else ""
+        rows.append(f"{name} {loop['carry']:.1%} (unlooped {loop['yield']:.1%}{words})")
     more = f" and {len(loops) - 8} more" * (len(loops) > 8)
     return Text("a year on equity, at the opening: " + ", ".join(rows) + more)
 

@@ -173,9 +173,9 @@ def looped(base_rate: float = 0.09, **facts: Any) -> Any:
     return build(graph)
 
 
-def carries(sim: Any) -> list[int]:
+def carries(sim: Any, column: str = "quantity") -> list[int]:
     events = sim.log.events.columns()
-    return list(events["quantity"][events["kind"] == sim.log.kinds["carry"]].tolist())
+    return list(events[column][events["kind"] == sim.log.kinds["carry"]].tolist())
 
 
 def test_a_loop_earns_its_issuers_base_yield_where_it_states_none() -> None:
@@ -184,6 +184,7 @@ def test_a_loop_earns_its_issuers_base_yield_where_it_states_none() -> None:
     (logged,) = carries(sim)
     assert logged == pytest.approx(carry(3, base, rate) * PPM, rel=1e-3)
     assert 0.12 < base < 0.15 and 0.18 < logged / PPM < 0.24
+    assert carries(sim, "price") == [round(base * PRICE_SCALE)]
     assert carries(looped(yield_rate=0.2)) == [pytest.approx(carry(3, 0.2, rate) * PPM, rel=1e-3)]
 
 

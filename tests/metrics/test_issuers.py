@@ -6,6 +6,7 @@ from contagion.log import Channel
 from contagion.metrics.issuers import coverage, loops
 from contagion.metrics.losses import losses
 from contagion.metrics.marks import Marks
+from contagion.units import PRICE_SCALE
 from tests.handmade import books, closing, events, postings, prices
 
 HOLDERS = ["world", "issuer", "ann", "loop"]
@@ -43,7 +44,12 @@ def test_who_owes_nothing_has_no_coverage() -> None:
 def test_a_loop_shows_the_carry_it_was_opened_for_beside_its_loss() -> None:
     journal = postings((1, WORLD, ETH, -3), (1, LOOP, ETH, 3), (1, LOOP, USD, -80), (1, WORLD, USD, 80))
     table = prices([1, 1, 40, 1], (4, ETH, 30, Channel.EXOGENOUS))
-    first, later = ({"kind": "carry", "node": LOOP, "quantity": ppm} for ppm in (240_000, 90_000))
+    first, later = (
+        {"kind": "carry", "node": LOOP, "quantity": ppm, "price": PRICE_SCALE * base // 100}
+        for ppm, base in ((240_000, 12), (90_000, 9))
+    )
     log = events({"kind": "start"}, first, later)
     lost = losses(journal, table, closing(journal), BOOKS, 5)
-    assert loops(log, BOOKS, lost) == {"loop": {"carry": 0.24, "equity": pytest.approx(40), "loss": pytest.approx(30)}}
+    assert loops(log, BOOKS, lost) == {
+        "loop": {"carry": 0.24, "yield": 0.12, "equity": pytest.approx(40), "loss": pytest.approx(30)}
+    }

@@ -21,7 +21,7 @@ from contagion.log import CLOCK
 from contagion.mechanisms.population.sizes import Quantiles, draw_sizes, rows_of, scaled
 from contagion.params import AssetName, Params, Positive, Rate, Share
 from contagion.simulation import Simulation
-from contagion.units import PPM, SUPPLY_LIMIT
+from contagion.units import PPM, PRICE_SCALE, SUPPLY_LIMIT
 from contagion.venues import crowd_exchange
 
 Integers = NDArray[np.int64]
@@ -91,7 +91,10 @@ class Loans:
         return np.asarray(np.round(np.clip(levels[group] + scatter, 0.0, 1.0), 6))
 
     def _log_carry(self, worth: float, debts: float, asset: int) -> None:
-        """Log the annual return on the members' equity together, in ppm (as `quantity`)."""
+        """Log the annual return on the members' equity together, in ppm (as `quantity`), and the yield (as `price`)."""
         if worth > debts and (self.terms.yield_rate or self.terms.loan_rate):
-            rate = carry(worth / (worth - debts), float(self.terms.yield_rate), float(self.terms.loan_rate))
-            self.sim.record("carry", self.node, cause=CLOCK, asset=asset, quantity=round(rate * PPM))
+            base, leverage = float(self.terms.yield_rate), worth / (worth - debts)
+            self.sim.record(
+                "carry", self.node, cause=CLOCK, asset=asset, price=round(base * PRICE_SCALE),
+                quantity=round(carry(leverage, base, float(self.terms.loan_rate)) * PPM),
+            )  # fmt: skip
