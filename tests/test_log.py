@@ -1,5 +1,6 @@
 """The log against a list of dictionaries, with tiny chunks so that every boundary is crossed."""
 
+import shutil
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,9 +128,21 @@ def test_an_error_of_the_spool_comes_out(tmp_path: Path) -> None:
     table, file = SmallTable("demo", {"a": "q"}, 0), tmp_path / "file"
     file.write_text("in the way")
     table.spool_to(file / "demo")
-    table.extend(4, a=1)
     with pytest.raises(OSError, match="file"):
-        table.digest()
+        table.extend(4, a=1)
+
+
+def test_a_spool_that_is_gone_is_not_made_again_and_whoever_reads_is_told(tmp_path: Path) -> None:
+    table, spool = SmallTable("demo", {"a": "q"}, 0), tmp_path / "demo"
+    table.spool_to(spool)
+    table.extend(4, a=1)
+    table.columns()
+    shutil.rmtree(spool)
+    table.extend(4, a=1)
+    for read in (table.digest, table.digest, table.columns):
+        with pytest.raises(FileNotFoundError):
+            read()
+    assert not spool.exists()
 
 
 @pytest.mark.parametrize("columns", [{"a": 1}, {"a": 1, "b": 2, "c": 3}])

@@ -62,7 +62,7 @@ class Table:
 
     @property
     def in_memory(self) -> int:
-        """Return the number of rows that are not on disk or, at most half the budget, on their way there."""
+        """Return the number of rows that are not on disk or on their way there: of both, half the budget and a chunk."""
         return self._count - self._spooled
 
     def append(self, *row: int) -> int:
@@ -103,7 +103,7 @@ class Table:
         return first
 
     def row(self, number: int) -> dict[str, Any]:
-        """Return one row that has not been spooled yet."""
+        """Return one row that has not been spooled yet, nor handed over to be."""
         assert self._spooled <= number < self._count, f"row {number} of {self.name} is not in memory"
         chunk, at = divmod(number - self._spooled, self.CHUNK)
         record = (self._chunks[chunk] if chunk < len(self._chunks) else self._tail())[at]
@@ -140,6 +140,8 @@ class Table:
         full = self._spool is not None and self._budget is not None and self.in_memory > self._budget // 2
         if full:
             self._settle()
+            if self._spool and not self._spooled:
+                self._spool.mkdir(parents=True)  # not by the worker, who could make it again when it has been removed
         if full or len(self._new) == self.BATCH:
             self._work.append(self._worker.submit(self._keep, self._new, self._chunks if full else []))
             self._new = []
@@ -147,16 +149,16 @@ class Table:
             self._spooled, self._chunks = self._count, []
 
     def _settle(self) -> None:
-        """Wait until what was handed over is done; an error there is raised here."""
+        """Wait until what was handed over is done; an error there is raised here, again whenever somebody reads."""
         while self._work:
-            self._work.pop(0).result()
+            self._work[0].result()
+            del self._work[0]
 
     def _keep(self, new: list[NDArray[Any]], spilled: list[NDArray[Any]]) -> None:
         """Hash chunks, and write the same or more of them to the spool."""
         for chunk in new:
             self._digest.update(chunk.data)
         if spilled and self._spool:
-            self._spool.mkdir(parents=True, exist_ok=True)
             with (self._spool / "rows").open("ab") as file:
                 for chunk in spilled:
                     words = np.ascontiguousarray(chunk.view(_WORD).reshape(self.CHUNK, -1).T)
