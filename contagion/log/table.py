@@ -62,7 +62,7 @@ class Table:
 
     @property
     def in_memory(self) -> int:
-        """Return the number of rows that are not on disk or on their way there: of both, half the budget and a chunk."""
+        """Return the number of rows that are not on disk or on their way there: half the budget and a chunk."""
         return self._count - self._spooled
 
     def append(self, *row: int) -> int:
