@@ -7,7 +7,7 @@ import numpy as np
 
 from contagion.errors import closest
 from contagion.log import FAILURES, Channel
-from contagion.units import PRICE_SCALE, format_clock
+from contagion.units import PPM, PRICE_SCALE, format_clock
 
 _COUNTS_ORDERS = ("quote", "cancel", "maker-withdrawal")
 """Kinds of events whose quantity is a number of orders."""
@@ -102,7 +102,10 @@ def _hop(events: dict[str, Any], books: Any, event: int, also: tuple[str, ...] =
 def _detail(events: dict[str, Any], books: Any, event: int) -> str:
     parts = []
     asset, quantity, price = (int(events[c][event]) for c in ("asset", "quantity", "price"))
-    if books.kinds[events["kind"][event]] in _COUNTS_ORDERS:
+    kind = books.kinds[events["kind"][event]]
+    if kind == "carry":
+        return f"{quantity / PPM:.1%} a year, {books.assets[asset]} alone {price / PRICE_SCALE:.1%}"
+    if kind in _COUNTS_ORDERS:
         parts.append(f"{quantity:,} orders" + (f" in {books.assets[asset]}" if asset >= 0 else ""))
     elif asset >= 0 and quantity:
         parts.append(f"{quantity / 10 ** books.decimals[asset]:,.2f} {books.assets[asset]}")

@@ -103,3 +103,9 @@ def test_prices_of_the_example_are_dollars() -> None:
     prices = result.tables["prices"]
     low = prices["price"][prices["market"] == result.books.feeds.index("oracle")].min()
     assert low == 0.75 * PRICE_SCALE
+
+
+def test_why_tells_a_carry_as_rates() -> None:
+    result = run(loop_graph(0), twins=False)
+    event = result.tables["events"]["kind"].tolist().index(result.books.kinds.index("carry"))
+    assert "44.3% a year" in str(result.why(event)) and "alone 12.0%" in str(result.why(event))

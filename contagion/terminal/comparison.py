@@ -177,7 +177,7 @@ def _event(event: Mapping[str, Any] | None) -> str:
     member = "" if event["member"] is None else f"#{event['member']}"
     text = f"event {event['event']:,} at {_time(event['time'])}: {event['kind']} {event['node'] or ''}{member}".rstrip()
     text += f" on {event['market']}" * bool(event["market"] and event["market"] != event["node"])
-    text += f", at {price(event['price'])}" * bool(event["price"])
+    text += f", at {price(event['price'])}" * bool(event["price"] and event["kind"] != "carry")
     return text + f", worth {money(event['value'])}" * bool(event["value"])
 
 
