@@ -156,12 +156,20 @@ class Table:
         for chunk in new:
             self._digest.update(chunk.data)
         if spilled and self._spool:
-            self._spool.mkdir(parents=True, exist_ok=True)
-            with (self._spool / "rows").open("ab") as file:
-                for chunk in spilled:
-                    words = np.ascontiguousarray(chunk.view(_WORD).reshape(self.CHUNK, -1).T)
-                    packed = pa.compress(words.data, codec="lz4", asbytes=True)
-                    file.write(_SIZE.pack(len(packed)) + packed)
+            try:
+                self._spill(self._spool, spilled)
+            except OSError as error:  # which names no file where it is the disk that is full
+                what = f"the log of the run cannot be kept ({error.strerror}); make room there, or let TMPDIR name"
+                raise OSError(error.errno, f"{what} another place", str(self._spool)) from error
+
+    def _spill(self, spool: Path, spilled: list[NDArray[Any]]) -> None:
+        """Write chunks to the spool."""
+        spool.mkdir(parents=True, exist_ok=True)
+        with (spool / "rows").open("ab") as file:
+            for chunk in spilled:
+                words = np.ascontiguousarray(chunk.view(_WORD).reshape(self.CHUNK, -1).T)
+                packed = pa.compress(words.data, codec="lz4", asbytes=True)
+                file.write(_SIZE.pack(len(packed)) + packed)
 
     def _read_spool(self) -> Iterator[NDArray[Any]]:
         if not (self._spool and self._spooled):
