@@ -35,8 +35,8 @@ def cifuentes_ferrucci_shin(exposures: "Exposures", options: Mapping[str, Any]) 
         external_liabilities="what a bank owes to others than banks",
     )  # fmt: skip
     least, depth, owes = options["solution"] == "least", options["depth"], exposures.owes
-    if not illiquid.sum() < MOST_SOLD * depth:
-        what = f"external assets of {illiquid.sum():.6g} are {MOST_SOLD} times the depth or more, which leaves no price"
+    if not (most := float(illiquid.sum()) / depth) < MOST_SOLD:
+        what = f"external assets of {illiquid.sum():.6g} are {most:.6g} times the depth, which leaves no price"
         raise refuse(exposures, f"{what}; expected a --depth well above {illiquid.sum() / MOST_SOLD:.3g}; is it money?")
     solve = model.least_fire_sale_clearing if least else model.fire_sale_clearing
     found = solve(liquid, illiquid, owes, outside, options["minimum_ratio"], 1 / depth)
@@ -136,9 +136,6 @@ def eba_2018(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
     if not (impact := -np.expm1(-IMPACT_AT * options["impact"])) < 1:
         what = f"{options['impact']:g} leaves no price when {IMPACT_AT:.0%} is sold; expected a smaller --impact"
         raise refuse(holdings, f"{what}; is it a percentage?", "--impact")
-    if (shock := _price_shock(holdings, options)).max(initial=0) >= 1:
-        place = ("--shock", "nodes") if options["shock"] is not None else ("price_shock", "assets")
-        raise refuse(holdings, "1 takes a whole price, which nobody could sell at; expected less than 1", *place)
     equity, held = _equity(holdings), holdings.amounts.sum(axis=1)
     cash, loans = columns_of(holdings, cash="what a bank has in money", loans="what a bank owes and can pay back")
     other = holdings.columns.get("external_assets", np.zeros(len(equity)))
@@ -149,6 +146,9 @@ def eba_2018(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
             f"{holdings.names[bank]!r} has more loans and equity ({known[bank]:.6g}) than assets ({assets[bank]:.6g})"
         )
         raise refuse(holdings, f"{what}; expected all that a bank has: holdings, 'cash' and 'external_assets'")
+    if (shock := _price_shock(holdings, options)).max(initial=0) >= 1:
+        place = ("--shock", "nodes") if options["shock"] is not None else ("price_shock", "assets")
+        raise refuse(holdings, "1 takes a whole price, which nobody could sell at; expected less than 1", *place)
     deposits = np.maximum(assets - known, 0)
     rules = {"impact": impact, "steps": options["steps"]}
     rules |= {key: options[f"{key}_ratio"] for key in ("buffer", "minimum", "target")}
