@@ -285,7 +285,7 @@ LACKING = {
     "a target below the minimum": (
         ["eba-2018", "--impact", "1", "--buffer-ratio", "0.04", "--minimum-ratio", "0.1", "--shock", "0.1"],
         {"cash": [1, 1], "equity": [1, 1], "loans": [1, 1]},
-        "h.csv: eba-2018: a target of 0.05 must lie above the minimum of 0.1 and be at most 1",
+        "n.csv: --target-ratio: the target of 0.05 is not above the minimum of 0.1; expected",
     ),
 }  # fmt: skip
 

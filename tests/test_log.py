@@ -419,3 +419,13 @@ def test_channels_are_stored_by_number_and_printed_by_name() -> None:
 
 def test_an_absent_name_is_null() -> None:
     assert names_of([1, -1, 0], ["a", "b"]).to_pylist() == ["b", None, "a"]
+
+
+def test_a_spool_that_cannot_be_written_says_where_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    table = SmallTable("demo", {"a": "q"}, 0)
+    table.spool_to(tmp_path / "file" / "demo")
+    with pytest.raises(OSError, match="let TMPDIR name another place"):
+        for number in range(100):
+            table.append(number)
+        table.columns()

@@ -10,6 +10,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,8 @@ class Table:
         if full:
             self._settle()
             if self._spool and not self._spooled:
-                self._spool.mkdir(parents=True)  # not by the worker, who could make it again when it has been removed
+                with _place_told(self._spool):
+                    self._spool.mkdir(parents=True)  # here, since a worker could make it again when it has been removed
         if full or len(self._new) == self.BATCH:
             self._work.append(self._worker.submit(self._keep, self._new, self._chunks if full else []))
             self._new = []
@@ -159,7 +161,7 @@ class Table:
         for chunk in new:
             self._digest.update(chunk.data)
         if spilled and self._spool:
-            with (self._spool / "rows").open("ab") as file:
+            with _place_told(self._spool), (self._spool / "rows").open("ab") as file:
                 for chunk in spilled:
                     words = np.ascontiguousarray(chunk.view(_WORD).reshape(self.CHUNK, -1).T)
                     packed = pa.compress(words.data, codec="lz4", asbytes=True)
@@ -173,3 +175,13 @@ class Table:
                 packed = file.read(*_SIZE.unpack(size))
                 words = pa.decompress(packed, self.layout.itemsize * self.CHUNK, codec="lz4", asbytes=True)
                 yield np.frombuffer(words, _WORD).reshape(-1, self.CHUNK).T.copy().view(self.layout)[:, 0]
+
+
+@contextmanager
+def _place_told(spool: Path) -> Iterator[None]:
+    """Name the spool in an error of the disk, which of itself names no file where there is no room."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the run's log cannot be kept ({error.strerror}); make room there, or let TMPDIR name another place"
+        raise OSError(error.errno, what, str(spool)) from error

@@ -35,7 +35,7 @@ def cifuentes_ferrucci_shin(exposures: "Exposures", options: Mapping[str, Any]) 
         external_liabilities="what a bank owes to others than banks",
     )  # fmt: skip
     least, depth, owes = options["solution"] == "least", options["depth"], exposures.owes
-    if not (most := illiquid.sum() / depth) < MOST_SOLD:
+    if not (most := float(illiquid.sum()) / depth) < MOST_SOLD:
         what = f"external assets of {illiquid.sum():.6g} are {most:.6g} times the depth, which leaves no price"
         raise refuse(exposures, f"{what}; expected a --depth well above {illiquid.sum() / MOST_SOLD:.3g}; is it money?")
     solve = model.least_fire_sale_clearing if least else model.fire_sale_clearing
@@ -130,6 +130,12 @@ def eba_2018(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
 
     from contagion.finance.system_fire_sale import IMPACT_AT, system_fire_sale
 
+    if not (least := options["minimum_ratio"]) < (target := options["target_ratio"]):
+        what = f"the target of {target:g} is not above the minimum of {least:g}; expected --target-ratio above it"
+        raise refuse(holdings, f"{what}; raise it, or lower --minimum-ratio", "--target-ratio")
+    if not (impact := -np.expm1(-IMPACT_AT * options["impact"])) < 1:
+        what = f"{options['impact']:g} leaves no price when {IMPACT_AT:.0%} is sold; expected a smaller --impact"
+        raise refuse(holdings, f"{what}; is it a percentage?", "--impact")
     equity, held = _equity(holdings), holdings.amounts.sum(axis=1)
     cash, loans = columns_of(holdings, cash="what a bank has in money", loans="what a bank owes and can pay back")
     other = holdings.columns.get("external_assets", np.zeros(len(equity)))
@@ -140,10 +146,13 @@ def eba_2018(holdings: "Holdings", options: Mapping[str, Any]) -> Outcome:
             f"{holdings.names[bank]!r} has more loans and equity ({known[bank]:.6g}) than assets ({assets[bank]:.6g})"
         )
         raise refuse(holdings, f"{what}; expected all that a bank has: holdings, 'cash' and 'external_assets'")
+    if (shock := _price_shock(holdings, options)).max(initial=0) >= 1:
+        place = ("--shock", "nodes") if options["shock"] is not None else ("price_shock", "assets")
+        raise refuse(holdings, "1 takes a whole price, which nobody could sell at; expected less than 1", *place)
     deposits = np.maximum(assets - known, 0)
-    rules = {"impact": -np.expm1(-IMPACT_AT * options["impact"]), "steps": options["steps"]}
+    rules = {"impact": impact, "steps": options["steps"]}
     rules |= {key: options[f"{key}_ratio"] for key in ("buffer", "minimum", "target")}
-    banks, shock = (holdings.amounts, cash, other, loans, deposits), _price_shock(holdings, options)
+    banks = (holdings.amounts, cash, other, loans, deposits)
     steps, control = (system_fire_sale(*banks, price_shock=fall, **rules) for fall in (shock, 0.0))
     last, direct, losses = steps[-1], holdings.amounts @ shock, equity - steps[-1].equity
     columns = {"direct": direct, "by sales": losses - direct, "equity": last.equity}
@@ -188,4 +197,11 @@ def _price_shock(holdings: "Holdings", options: Mapping[str, Any]) -> Any:
     if "price_shock" not in holdings.asset_columns:
         what = "the model needs a shock; expected --shock, or a column 'price_shock' in a file of assets"
         raise refuse(holdings, f"{what}; give that with --assets", form="assets")
-    return holdings.asset_columns["price_shock"]
+    if options["seed_asset"]:
+        what = "says where --shock falls, and there is none; expected --shock, or the column 'price_shock' alone"
+        raise refuse(holdings, what, "--seed-asset")
+    falls = holdings.asset_columns["price_shock"]
+    if falls.max(initial=0) > 1:
+        what = f"{holdings.assets[int(falls.argmax())]!r} falls by {falls.max():g} of its price; expected 0 to 1"
+        raise refuse(holdings, f"{what}; is it a percentage?", "price_shock", "assets")
+    return falls
