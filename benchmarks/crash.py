@@ -182,7 +182,7 @@ def report(name: str, bare: list[Result], logged: list[Result], accounts: int) -
     wall_with_log = median(result.outcome.wall for result in logged)
     print(f"  {name}: {whole:.1f} s of processor ({wall:.1f} s of wall) time for {outcome.finds:,} finds and "
           f"{outcome.liquidations:,} liquidations "
-          f"({whole / max(outcome.liquidations, 1) * 1e6:.2f} us each; finding alone {outcome.finding:.1f} s); "
+          f"({whole / max(outcome.liquidations, 1) * 1e6:.2f} us each; {outcome.finding:.1f} s of wall in finding); "
           f"{done.full_passes} full passes")  # fmt: skip
     print(f"    {done.book_bytes + done.index_bytes:.1f} bytes an account ({done.book_bytes:.0f} of them rows), peak "
           f"{done.peak / 1e9:.2f} GB = {done.peak / accounts:.0f} bytes an account")  # fmt: skip

@@ -203,7 +203,7 @@ def play(
 ) -> Outcome:
     """Play the path with one way to find breaches; `after` hears of (event, members, rows before, rows after).
 
-    sell : how who is in breach is liquidated; clock : what finds are timed by.
+    sell : how who is in breach is liquidated; clock : what finds are timed by, the processor's time unless stated.
     """
     book = AccountBook(market.rows.copy() if copy else market.rows, market.rules)
     prices, finding, finds, liquidations = market.prices.copy(), 0.0, 0, 0

@@ -282,6 +282,21 @@ LACKING = {
         ["eba-2018", "--impact", "1", "--buffer-ratio", "0.04"], {"cash": [1, 1], "equity": [1, 5], "loans": [1, 99]},
         "n.csv: 'B' has more loans and equity (104) than assets (81); expected all that a bank has",
     ),
+    "an impact that leaves no price": (
+        ["eba-2018", "--impact", "1e9", "--buffer-ratio", "0.04", "--shock", "0.1"],
+        {"cash": [1, 1], "equity": [1, 1], "loans": [1, 1]},
+        "--impact: 1e+09 leaves no price when 5% is sold; expected a smaller --impact",
+    ),
+    "a shock of everything": (
+        ["eba-2018", "--impact", "1", "--buffer-ratio", "0.04", "--shock", "1"],
+        {"cash": [1, 1], "equity": [1, 1], "loans": [1, 1]},
+        "--shock: 1 takes a whole price, which nobody could sell at; expected less than 1",
+    ),
+    "a depth that is hardly a number": (
+        ["cifuentes-ferrucci-shin", "--minimum-ratio", "0.07", "--depth", "1e-320"],
+        {"cash": [1, 1], "external_assets": [9, 5], "external_liabilities": [1, 1]},
+        "n.csv: external assets of 14 are inf times the depth, which leaves no price; expected a --depth well above",
+    ),
     "a target below the minimum": (
         ["eba-2018", "--impact", "1", "--buffer-ratio", "0.04", "--minimum-ratio", "0.1", "--shock", "0.1"],
         {"cash": [1, 1], "equity": [1, 1], "loans": [1, 1]},
@@ -309,6 +324,14 @@ SALES = {
         "--seed-asset: there is no asset 'b0'; expected a name of the file",
     ),
     "an asset not in the file": (["--nodes", "n.csv", "--assets", "b.csv"], "there is no asset 'a1'"),
+    "a fall beyond the whole price": (
+        ["--nodes", "n.csv", "--assets", "f.csv"],
+        "f.csv: price_shock: 'a1' falls by 1.5 of its price; expected 0 to 1; is it a percentage?",
+    ),
+    "an asset for a shock that is not there": (
+        ["--nodes", "n.csv", "--assets", "f.csv", "--seed-asset", "a0"],
+        "--seed-asset: says where --shock falls, and there is none; expected --shock, or the column 'price_shock'",
+    ),
     "a liability": (["--orientation", "liability"], "expected --orientation asset"),
 }
 
@@ -318,6 +341,7 @@ def test_what_a_fire_sale_lacks_is_said_with_file_and_fix(case: str) -> None:
     options, words = SALES[case]
     path, _ = held([[40, 40], [0, 80]]), nodes(equity=[9, 20])
     table([("name", "depth"), ("a0", 5)], "b.csv")
+    table([("name", "depth", "price_shock"), ("a0", 5, 0.1), ("a1", 5, 1.5)], "f.csv")
     result = invoke(path, "--model", "greenwood-landier-thesmar", *options, "-o", "out")
     assert (result.exit_code, result.stdout) == (3, "")
     assert words in result.stderr and "Traceback" not in result.stderr and not Path("out").exists()

@@ -80,7 +80,7 @@ class Tables(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         if hasattr(self, "spooled"):
-            assert self.spooled.in_memory <= self.budget + SmallTable.CHUNK
+            assert self.spooled.in_memory <= self.budget // 2 + SmallTable.CHUNK
 
     def teardown(self) -> None:
         if hasattr(self, "tables"):
@@ -304,7 +304,7 @@ class Logs(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        assert all(table.in_memory <= 3 + SmallTable.CHUNK for table in self.spooled.tables)
+        assert all(table.in_memory <= 3 // 2 + SmallTable.CHUNK for table in self.spooled.tables)
 
     def teardown(self) -> None:
         kinds = list(dict.fromkeys(row["kind"] for row in self.rows))
